@@ -1,0 +1,1 @@
+"""Optimizers, schedulers, regularizers, generic data sets, callbacks and loggers."""

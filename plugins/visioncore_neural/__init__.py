@@ -1,0 +1,1 @@
+"""Neural recordings: sessions, simulated data, encoder, Poisson loss, neural metrics."""

@@ -1,0 +1,104 @@
+"""The run file as a typed object: what may stand at its top level."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from visioncore_engine.options import Choice, Options, Slot
+
+__all__ = [
+    "CheckpointOptions",
+    "LoaderOptions",
+    "PluginOptions",
+    "RunConfig",
+    "RunFolderOptions",
+    "TrainerOptions",
+]
+
+
+class TrainerOptions(Options):
+    """Arguments of the Lightning Trainer that a run may set, by their own names."""
+
+    max_epochs: int | None = Field(None, ge=1, description="epochs to train")
+    max_steps: int | None = Field(None, ge=1, description="optimizer steps to train")
+    precision: Literal["32-true", "64-true", "bf16-mixed", "bf16-true"] = Field(
+        "32-true", description="precision of the forward and backward pass"
+    )
+    accelerator: Literal["auto", "cpu", "gpu"] = Field("auto", description="what to train on")
+    devices: Literal["auto"] | int = Field("auto", description="how many devices")
+    threads: int | None = Field(
+        None, ge=1, description="CPU threads of torch; by default what torch chooses. Recorded: results depend on it"
+    )
+    check_val_every_n_epoch: int = Field(1, ge=1, description="epochs between two validations")
+    log_every_n_steps: int = Field(50, ge=1, description="optimizer steps between two logged training values")
+    deterministic: bool = Field(False, description="only deterministic kernels, an error where there is none")
+    detect_anomaly: bool = Field(False, description="trace the operation that made a non-finite gradient (slow)")
+
+    @model_validator(mode="after")
+    def _has_an_end(self) -> TrainerOptions:
+        if self.max_epochs is None and self.max_steps is None:
+            raise ValueError("a run needs an end: set `max_epochs` or `max_steps`")
+        return self
+
+
+class CheckpointOptions(Options):
+    """When checkpoints are written, and which are kept."""
+
+    every_n_epochs: int = Field(1, ge=1, description="epochs between two checkpoints")
+    every_n_steps: int | None = Field(None, ge=1, description="also every so many optimizer steps")
+    keep: int = Field(1, ge=1, description="how many of the best checkpoints are kept")
+    monitor: str = Field("val/loss", description="logged value that decides which checkpoint is best")
+    mode: Literal["min", "max"] = Field("min", description="whether a smaller or a larger value is better")
+
+
+class LoaderOptions(Options):
+    """How windows reach the model."""
+
+    evaluation_batch_size: int = Field(
+        1024, ge=1, description="predicted frames (or examples) per batch in validation and evaluation"
+    )
+    prefetch: int = Field(2, ge=0, description="training batches read ahead by a background thread; 0 reads in the step")
+
+
+class RunFolderOptions(Options):
+    """Where a run leaves what it makes."""
+
+    name: str = Field("", pattern=r"^[A-Za-z0-9_.+=-]*$", description="name of the run; by default that of the run file")
+    dir: str = Field("", description="the run folder itself; by default `runs/<name>/<time>`")
+
+
+class PluginOptions(Options):
+    """Which plugins a run may use."""
+
+    block: tuple[str, ...] = Field((), description="plugins that are not even imported")
+
+
+class RunConfig(Options):
+    """A whole run. Blocks that name a component hold its options; everything else is the engine's."""
+
+    seed: int = Field(0, ge=0, lt=2**32, description="seed of everything that is drawn")
+    data: Annotated[Choice, Slot("dataset")] = Field(description="what to train on")
+    sampler: Annotated[Choice, Slot("sampler")] = Field(description="which windows make up each global batch")
+    transforms: Annotated[tuple[Choice, ...], Slot("transform", many=True)] = Field((), description="batch to batch")
+    model: Annotated[Choice, Slot("model")] = Field(description="what is trained")
+    loss: Annotated[Choice, Slot("loss")] = Field(description="what is minimised")
+    metrics: Annotated[tuple[Choice, ...], Slot("metric", many=True)] = Field((), description="what is measured")
+    regularizers: Annotated[tuple[Choice, ...], Slot("regularizer", many=True)] = Field(
+        (), description="penalties and proximal steps on named parameters"
+    )
+    optimizer: Annotated[Choice, Slot("optimizer")] = Field(description="how parameters move")
+    scheduler: Annotated[Choice | None, Slot("scheduler")] = Field(None, description="how rates change")
+    callbacks: Annotated[tuple[Choice, ...], Slot("callback", many=True)] = Field((), description="Lightning callbacks")
+    loggers: Annotated[tuple[Choice, ...], Slot("logger", many=True, default=("csv", "jsonl"))] = Field(
+        description="where logged values go"
+    )
+    evaluate: Annotated[tuple[Choice, ...], Slot("evaluator", many=True)] = Field(
+        (), description="tables and figures made on the validation split after training, and by `visioncore evaluate`"
+    )
+    checkpoint: CheckpointOptions = Field(default_factory=CheckpointOptions, description="what is saved, and when")
+    trainer: TrainerOptions = Field(description="arguments of the Lightning Trainer")
+    loader: LoaderOptions = Field(default_factory=LoaderOptions, description="how windows reach the model")
+    plugins: PluginOptions = Field(default_factory=PluginOptions, description="which plugins may be used")
+    run: RunFolderOptions = Field(default_factory=RunFolderOptions, description="where the run leaves what it makes")
