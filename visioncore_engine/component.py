@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["KINDS", "Component", "Kind", "resolve_address"]
+__all__ = ["KINDS", "Command", "Component", "Kind", "resolve_address"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +43,25 @@ class Component:
     options: str = ""
     version: int = 1
     logs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """One command that a plugin adds to the command line.
+
+    Attributes
+    ----------
+    name, summary
+        ``visioncore <name>`` and one line for ``--help``.
+    build
+        Address of a function that takes an `argparse.ArgumentParser`, adds the command's arguments and an example to
+        it, and returns the handler: a function from the parsed `argparse.Namespace` to an exit code. Torch-free at
+        import.
+    """
+
+    name: str
+    summary: str
+    build: str
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,7 +25,7 @@ import pluggy
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from visioncore_engine.component import Component
+    from visioncore_engine.component import Command, Component
 
 __all__ = ["ENTRY_POINT_GROUP", "hookimpl", "hookspec"]
 
@@ -152,8 +152,8 @@ def visioncore_checks(config: Any) -> Iterable[Any]:
 
 
 @hookspec
-def visioncore_commands() -> Iterable[Any]:
-    """Yield `cli.Command` objects that join the command line: a name, a summary and an address, all torch-free."""
+def visioncore_commands() -> Iterable[Command]:
+    """Yield `component.Command` objects that join the command line: a name, a summary and an address, all torch-free."""
     raise AssertionError("a specification is never called")
 
 
