@@ -63,7 +63,6 @@ __all__ = [
     "StageFacts",
     "Table",
     "TargetSpec",
-    "Term",
     "Transform",
     "TransformFacts",
 ]
@@ -192,22 +191,6 @@ class Batch:
         return sum(len(group.items) for group in self.groups)
 
 
-@dataclass
-class Term:
-    """One term of a loss over one group: the engine adds sums and weights over the whole step, then divides.
-
-    Attributes
-    ----------
-    sum
-        Masked sum per column, (N,) or (1,), with gradient.
-    weight
-        What the sum is measured against (valid values), same shape, without gradient.
-    """
-
-    sum: Tensor
-    weight: Tensor
-
-
 @dataclass(frozen=True)
 class Position:
     """A place in the plan: `step` of `epoch`, and `global_step` optimizer steps since the start."""
@@ -292,6 +275,7 @@ class Source(Protocol):
 
     group: GroupSpec
     num_items: int
+    frames_per_item: int  # predicted frames of a window, 1 for examples
 
     def weights(self) -> np.ndarray:
         """Valid predictions of each window, float64 (num_items,)."""
@@ -499,11 +483,10 @@ class ModulatorFacts:
 class Modulator(Protocol):
     """`nn.Module`: (features (B, C, T, H, W), side {name: (B, T, K)}) -> (B, C', T, H, W).
 
-    `auxiliary` holds the named auxiliary losses of the last call in training, empty for most.
+    It starts as the identity where its class says so (`identity_at_start = True`).
     """
 
     out_shape: tuple[int, int, int]
-    auxiliary: Mapping[str, Term]
 
     def __call__(self, features: Tensor, side: Mapping[str, Tensor]) -> Tensor:
         """Modulate."""
@@ -541,13 +524,19 @@ class LossFacts:
 
 
 class Loss(Protocol):
-    """Masked sums and weights per column; the engine weighs groups and divides by the global weight.
+    """Masked sums per column, and the weights that the engine divides their total by.
 
+    With G the groups and B the micro-batches of one global step, over all processes, the loss of a term is
+    ``sum_{g,b} c_g . S_gb / sum_{g,b} c_g . W_gb`` where c_g are the fixed coefficients of `LossOptions.weighting`.
     A value under a false mask must not reach the sum or its gradient, not even as NaN times zero.
     """
 
-    def __call__(self, outputs: Mapping[str, Tensor], group: Group) -> Mapping[str, Term]:
-        """Terms of one group, by name (one name per task or part)."""
+    def weights(self, group: Group) -> Mapping[str, Tensor]:
+        """Weight of each term per column, float64 (N,) or (1,): known before the forward pass, from mask and targets."""
+        ...
+
+    def __call__(self, outputs: Mapping[str, Tensor], group: Group) -> Mapping[str, Tensor]:
+        """Masked sum of each term per column, with gradient; names and shapes as in `weights`."""
         ...
 
 
