@@ -299,7 +299,7 @@ class DatasetFacts:
     """What a dataset is built with."""
 
     seed: int
-    root: Path | None = None  # `data.root` resolved against the run file, else $VISIONCORE_DATA
+    state: Mapping[str, Any] | None = None  # what `Dataset.state` returned when the model was trained; None when fitting
 
 
 class Dataset(Protocol):

@@ -1,0 +1,72 @@
+"""The windows of a split over all groups, numbered as one range."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from visioncore_engine.contracts import Batch, Index, Source
+from visioncore_engine.errors import DataError, Problem
+
+__all__ = ["build_index", "gather", "share"]
+
+
+def build_index(sources: Sequence[Source]) -> Index:
+    """Number the windows of `sources` 0 … n - 1, group after group.
+
+    Raises
+    ------
+    DataError
+        Where no group has a window, or the groups' windows differ in length.
+    """
+    lengths = {source.frames_per_item for source in sources if source.num_items}
+    if not lengths:
+        names = ", ".join(source.group.name for source in sources) or "none"
+        raise DataError(Problem(what=f"no training window in any group (groups: {names})", key="data"))
+    if len(lengths) > 1:
+        raise DataError(Problem(what="windows of different length in one run", given=str(sorted(lengths)), key="data"))
+    return Index(
+        groups=tuple(source.group for source in sources),
+        offsets=np.cumsum([0, *(source.num_items for source in sources)], dtype=np.int64),
+        weights=tuple(np.asarray(source.weights(), dtype=np.float64) for source in sources),
+        column_weights=tuple(source.column_weights() for source in sources),
+        sources=tuple(sources),
+        frames_per_item=lengths.pop(),
+    )
+
+
+def _split_by_group(index: Index, items: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """Groups that `items` fall in, in the dataset's order, with their own window numbers in the plan's order."""
+    owners = np.searchsorted(index.offsets, items, side="right") - 1
+    for owner in np.unique(owners):
+        yield int(owner), items[owners == owner] - index.offsets[owner]
+
+
+def gather(index: Index, items: np.ndarray) -> Batch:
+    """Read windows into a batch, one gather per group.
+
+    Parameters
+    ----------
+    index
+        The windows.
+    items
+        int64 (B,), numbers of `index`.
+
+    Raises
+    ------
+    DataError
+        Where a sampler named a window that does not exist.
+    """
+    if items.size and not (0 <= items.min() and items.max() < index.num_items):
+        wrong = items[(items < 0) | (items >= index.num_items)][0]
+        raise DataError(
+            Problem(what=f"the sampler named a window outside 0 … {index.num_items - 1}", given=str(wrong), key="sampler")
+        )
+    return Batch([index.sources[owner].gather(own) for owner, own in _split_by_group(index, items)])
+
+
+def share(items: np.ndarray, part: int, parts: int) -> np.ndarray:
+    """Contiguous share `part` of `parts` of a batch; shares differ by at most one window and may be empty."""
+    bounds = np.linspace(0, len(items), parts + 1).astype(np.int64)
+    return items[bounds[part] : bounds[part + 1]]

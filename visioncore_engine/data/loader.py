@@ -1,0 +1,124 @@
+"""What Lightning iterates over: one plan step per training batch, one chunk of a group per validation batch."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from visioncore_engine.contracts import Batch, Index, Position, Sampler, Source
+from visioncore_engine.data.index import gather, share
+
+__all__ = ["EvaluationLoader", "PlanLoader", "PlanStep"]
+
+
+@dataclass
+class PlanStep:
+    """One optimizer step: this process's share of the global batch, cut into micro-batches."""
+
+    position: Position
+    micros: list[Batch]
+
+
+class PlanLoader:
+    """Plan steps of one epoch after another, each read from the sampler's pure plan.
+
+    Where an epoch starts (`start`) is asked at the first ``next``, not at ``iter``: Lightning makes iterators before
+    it restores its counters.
+
+    Parameters
+    ----------
+    index, sampler
+        The windows, and the plan over them.
+    accumulate
+        Micro-batches that a step is cut into.
+    prefetch
+        Steps read ahead by a background thread; 0 reads in the step.
+    start
+        Called at the first ``next`` of an epoch: (epoch, first step).
+    rank, world_size
+        This process among all.
+    """
+
+    def __init__(
+        self,
+        index: Index,
+        sampler: Sampler,
+        *,
+        accumulate: int,
+        prefetch: int,
+        start: Callable[[], tuple[int, int]],
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        self._index, self._sampler = index, sampler
+        self._accumulate, self._prefetch, self._start = accumulate, prefetch, start
+        self._rank, self._world_size = rank, world_size
+        self._num_steps = sampler.steps_per_epoch()
+
+    def __len__(self) -> int:
+        return self._num_steps
+
+    def __iter__(self) -> Iterator[PlanStep]:
+        epoch, first = self._start()
+        steps = range(first, self._num_steps)
+        if self._prefetch == 0:
+            for step in steps:
+                yield self.read(epoch, step)
+            return
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="visioncore-loader") as pool:
+            ahead: deque[Future[PlanStep]] = deque()
+            for step in steps:
+                ahead.append(pool.submit(self.read, epoch, step))
+                if len(ahead) > self._prefetch:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+
+    def read(self, epoch: int, step: int) -> PlanStep:
+        """Read this process's share of one plan step."""
+        position = Position(epoch, step, epoch * self._num_steps + step)
+        items = np.asarray(self._sampler.batch(position), dtype=np.int64)
+        micros = [
+            gather(self._index, share(share(items, micro, self._accumulate), self._rank, self._world_size))
+            for micro in range(self._accumulate)
+        ]
+        return PlanStep(position, micros)
+
+    def state_dict(self) -> dict[str, int]:
+        """Nothing: the place in the plan is Lightning's counters, so the loader cannot disagree with them."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Take back nothing; defined so that Lightning knows that the loader resumes."""
+
+
+class EvaluationLoader:
+    """Every window of a split exactly once, group after group, in order.
+
+    Parameters
+    ----------
+    sources
+        The split's sources.
+    batch_size
+        Predicted frames (or examples) per batch.
+    """
+
+    def __init__(self, sources: Sequence[Source], batch_size: int) -> None:
+        self._sources = sources
+        self._chunks = [
+            (source, start, min(start + size, source.num_items))
+            for source in sources
+            for size in (max(1, batch_size // source.frames_per_item),)
+            for start in range(0, source.num_items, size)
+        ]
+
+    def __len__(self) -> int:
+        return len(self._chunks)
+
+    def __iter__(self) -> Iterator[Batch]:
+        for source, start, stop in self._chunks:
+            yield Batch([source.gather(np.arange(start, stop, dtype=np.int64))])
