@@ -1,0 +1,215 @@
+"""Checkpoint files: tensors and plain values, written so that one loadable generation always exists.
+
+A save writes ``<name>.tmp`` beside its target, fsyncs it, extends the sidecar ``<name>.sha256`` by the new digest,
+keeps the file before as ``<stem>.prev<suffix>`` where asked, and renames. The sidecar may name two digests (the old and
+the new file): whichever of them a crash leaves in place is recognised.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import io
+import os
+import pickle
+import re
+import shutil
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from visioncore_engine.errors import CheckpointError, Problem, StorageError
+
+__all__ = ["FORMAT", "read_checkpoint", "write_checkpoint"]
+
+FORMAT = 1
+"""Version of the part under the key ``visioncore``."""
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG, errno.EIO}
+
+
+def write_checkpoint(payload: Mapping[str, Any], path: Path, *, keep_previous: bool = False) -> None:
+    """Write a checkpoint durably and atomically.
+
+    Parameters
+    ----------
+    payload
+        Tensors and plain values.
+    path
+        Target file.
+    keep_previous
+        Keep the file that is replaced as ``<stem>.prev<suffix>``.
+
+    Raises
+    ------
+    CheckpointError
+        Where a weight is not finite: a broken model never replaces a good file.
+    StorageError
+        Where the file cannot be written; what was there stays.
+    """
+    _refuse_non_finite(payload, path)
+    buffer = io.BytesIO()
+    torch.save(dict(payload), buffer)
+    data = buffer.getbuffer()
+    digest = hashlib.sha256(data).hexdigest()
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write_durably(temporary, data)
+        _write_durably(_sidecar(path), _digest_lines(digest, *_known_digests(path)))
+        if keep_previous and path.exists():
+            previous = path.with_name(f"{path.stem}.prev{path.suffix}")
+            _replace_by_link(_sidecar(path), _sidecar(previous))
+            _replace_by_link(path, previous)
+        temporary.replace(path)
+        _write_durably(_sidecar(path), _digest_lines(digest))
+        _sync_folder(path.parent)
+    except OSError as error:
+        with contextlib.suppress(OSError):  # the disk is failing already: the message below says so
+            temporary.unlink(missing_ok=True)
+        if error.errno in _FULL:
+            raise StorageError(_storage_message(path, len(data), error)) from error
+        raise
+
+
+def _refuse_non_finite(payload: Mapping[str, Any], path: Path) -> None:
+    for name, value in payload.get("state_dict", {}).items():
+        if isinstance(value, Tensor) and value.is_floating_point() and not bool(torch.isfinite(value).all()):
+            raise CheckpointError(
+                Problem(what=f"refusing to save non-finite values in {name!r}", where=str(path))
+            )
+
+
+def _write_durably(path: Path, data: bytes | memoryview) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _replace_by_link(source: Path, target: Path) -> None:
+    # A hard link costs nothing and cannot run out of space half way; not every file system has them.
+    temporary = target.with_name(target.name + ".tmp")
+    temporary.unlink(missing_ok=True)
+    try:
+        os.link(source, temporary)
+    except OSError:
+        shutil.copyfile(source, temporary)
+    temporary.replace(target)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _storage_message(path: Path, needed: int, error: OSError) -> str:
+    free = "unknown"
+    with contextlib.suppress(OSError):  # only decorates the message
+        free = f"{shutil.disk_usage(path.parent).free} bytes"
+    return (
+        f"storage failed: {path}: cannot write the checkpoint: {error.strerror} "
+        f"(needs {needed} bytes, free {free}); the checkpoint before it is untouched"
+    )
+
+
+def _sidecar(path: Path) -> Path:
+    return path.with_name(path.name + ".sha256")
+
+
+def _digest_lines(*digests: str) -> bytes:
+    return "".join(f"{digest}\n" for digest in dict.fromkeys(digests)).encode()
+
+
+def _known_digests(path: Path) -> list[str]:
+    sidecar = _sidecar(path)
+    return sidecar.read_text().split() if sidecar.exists() else []
+
+
+def read_checkpoint(path: str | Path) -> dict[str, Any]:
+    """Read a training checkpoint; nothing in it is executed.
+
+    Raises
+    ------
+    CheckpointError
+        With the reason: missing, a folder, empty, truncated or changed, not a checkpoint, holding a Python object,
+        of another format, or with non-finite weights.
+    """
+    if re.match(r"^[a-zA-Z][a-zA-Z0-9+.-]+://", str(path)):
+        raise _refusal(path, "only local files are read", "download it and check its sha256")
+    path = Path(path)
+    data = _read_bytes(path)
+    payload = _load_plain(path, data)
+    if not isinstance(payload, dict):
+        raise _refusal(path, f"not a checkpoint: it holds a {type(payload).__name__}")
+    if "visioncore" not in payload:
+        weights_only = all(isinstance(value, Tensor) for value in payload.values())
+        what = "weights only, not a training checkpoint" if weights_only else "not a checkpoint of this engine"
+        raise _refusal(path, what, "give a checkpoint from a run folder's `checkpoints/`")
+    written = payload["visioncore"].get("format")
+    if written != FORMAT:
+        raise _refusal(path, f"written in format {written}, this engine reads format {FORMAT}", "upgrade the engine")
+    for name, value in payload["state_dict"].items():
+        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+            raise _refusal(path, f"non-finite values in {name!r}", "use an earlier checkpoint")
+    return payload
+
+
+def _refusal(path: str | Path, what: str, todo: str = "") -> CheckpointError:
+    return CheckpointError(Problem(what=what, where=str(path), todo=todo))
+
+
+def _read_bytes(path: Path) -> bytes:
+    if path.is_dir():
+        raise _refusal(path, "is a folder", "give a file inside it")
+    if not path.exists():
+        raise _refusal(path, "no such checkpoint", _newest_beside(path))
+    data = path.read_bytes()
+    if not data:
+        raise _refusal(path, "the file is empty", _newest_beside(path))
+    known = _known_digests(path)
+    if known and hashlib.sha256(data).hexdigest() not in known:
+        raise _refusal(path, "content does not match its sha256: truncated or changed", _newest_beside(path))
+    return data
+
+
+def _newest_beside(path: Path) -> str:
+    others = sorted(
+        (other for other in path.parent.glob("*.ckpt") if other != path), key=lambda other: other.stat().st_mtime
+    )
+    return f"newest other checkpoint here: {others[-1].name}" if others else ""
+
+
+def _load_plain(path: Path, data: bytes) -> Any:
+    with _ignored_override():
+        try:
+            return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+        except pickle.UnpicklingError as error:
+            named = re.search(r"GLOBAL ([\w.]+)", str(error)) or re.search(r"`?([\w.]+)`? was not an allowed", str(error))
+            if named:
+                raise _refusal(
+                    path, f"contains a Python object ({named[1]}); refused, nothing was run", "it is not ours"
+                ) from error
+            raise _refusal(path, "not a checkpoint: it cannot be unpickled") from error
+        except (RuntimeError, EOFError, ValueError, KeyError, zipfile.BadZipFile, OSError) as error:
+            raise _refusal(path, "not a checkpoint, or truncated", _newest_beside(path)) from error
+
+
+@contextlib.contextmanager
+def _ignored_override() -> Iterator[None]:
+    # torch lets an environment variable turn weights_only off; for our files it never may.
+    name = "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
+    kept = os.environ.pop(name, None)
+    try:
+        yield
+    finally:
+        if kept is not None:
+            os.environ[name] = kept
