@@ -415,6 +415,7 @@ class ModelFacts:
     seed: int
 
 
+@runtime_checkable
 class Model(Protocol):
     """An `nn.Module` from a batch to one mapping task -> outputs per group, in the batch's order.
 

@@ -20,7 +20,8 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 __all__ = [
     "CheckpointError",
@@ -93,6 +94,15 @@ class UserError(EngineError):
             Problem(what=problem) if isinstance(problem, str) else problem for problem in problems
         )
         super().__init__("\n".join(f"{self.label}: {problem}" for problem in self.problems))
+
+    def at(self, where: str, key: str = "") -> Self:
+        """Return the same error with `where` and `key` filled in where a problem has no place yet."""
+        return type(self)(
+            *(
+                problem if problem.where else replace(problem, where=where, key=problem.key or key)
+                for problem in self.problems
+            )
+        )
 
 
 class ConfigError(UserError):

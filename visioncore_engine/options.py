@@ -13,6 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError, core_schema
 
 from visioncore_engine.component import KINDS, Component, resolve_address
+from visioncore_engine.errors import EngineError, PluginError, Problem, RunError, UserError
 from visioncore_engine.schedule import Scheduled
 
 if TYPE_CHECKING:
@@ -105,9 +106,43 @@ class Choice:
         ----------
         facts
             The frozen facts object of the kind (`visioncore_engine.contracts`).
+
+        Raises
+        ------
+        UserError
+            What the builder raised about its options, with the block's place filled in.
+        PluginError
+            Where the builder cannot be imported, or returned something that is not of the kind.
+        RunError
+            Where the builder failed in any other way; names the plugin.
         """
-        builder = resolve_address(self.component.build, self.home)
-        return builder(self.options, facts)
+        try:
+            builder = resolve_address(self.component.build, self.home)
+        except ImportError as error:
+            raise PluginError(Problem(what=f"{self.title} cannot be imported: {error}", where=self.where)) from error
+        try:
+            built = builder(self.options, facts)
+        except UserError as error:
+            raise error.at(self.where) from error
+        except EngineError:
+            raise
+        except Exception as error:  # whatever a plugin raises is told with the plugin's name
+            raise RunError(f"run failed: {self.title} could not be built: {type(error).__name__}: {error}") from error
+        missing = _missing_members(built, KINDS[self.kind].returns)
+        if missing:
+            raise PluginError(
+                Problem(
+                    what=f"the builder of {self.title} returned {type(built).__name__}, which lacks {', '.join(missing)}",
+                    where=self.where,
+                    todo=f"a {self.kind} must be a {KINDS[self.kind].returns.partition(':')[2]}",
+                )
+            )
+        return built
+
+    @property
+    def title(self) -> str:
+        """The component in words: ``stage 'conv3d' of plugin 'visioncore_neural'``."""
+        return f"{self.kind} {self.name!r}" + (f" of plugin {self.plugin!r}" if self.plugin else "")
 
     def dump(self) -> dict[str, Any]:
         """Return the block as plain values, filled with defaults, ready for YAML or JSON."""
@@ -128,6 +163,17 @@ class Choice:
         return core_schema.with_info_plain_validator_function(
             cls._validate, serialization=core_schema.plain_serializer_function_ser_schema(Choice.dump)
         )
+
+
+def _missing_members(built: Any, address: str) -> list[str]:
+    """Name what a built object lacks of the protocol or class at `address`."""
+    contract = resolve_address(address)
+    if not getattr(contract, "_is_protocol", False):
+        return [] if isinstance(built, contract) else [f"the base class {contract.__name__}"]
+    members = [name for name in (*contract.__annotations__, *vars(contract)) if not name.startswith("_")]
+    if "__call__" in vars(contract):
+        members.append("__call__")
+    return [name for name in dict.fromkeys(members) if not hasattr(built, name)]
 
 
 def choose(

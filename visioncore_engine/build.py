@@ -1,0 +1,173 @@
+"""From a resolved run to its parts, in the order in which each part needs the ones before it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from visioncore_engine.config import Resolved
+from visioncore_engine.config.run import RunConfig
+from visioncore_engine.contracts import (
+    Dataset,
+    DatasetFacts,
+    Index,
+    LossFacts,
+    Metric,
+    MetricFacts,
+    Model,
+    ModelFacts,
+    OptimizerFacts,
+    ParameterGroup,
+    Sampler,
+    SamplerFacts,
+    Scheduler,
+    SchedulerFacts,
+    Source,
+    Transform,
+    TransformFacts,
+)
+from visioncore_engine.data.index import build_index
+from visioncore_engine.errors import ConfigError, Problem, UserError
+from visioncore_engine.objective import Objective
+from visioncore_engine.options import OptimizerOptions, SamplerOptions
+from visioncore_engine.parameters import group_parameters, loss_coefficients
+from visioncore_engine.regularization import Regularization
+
+__all__ = ["Parts", "build", "build_dataset", "build_metrics", "build_model", "seed_everything"]
+
+
+@dataclass
+class Parts:
+    """Everything that a run is made of."""
+
+    run: RunConfig
+    dataset: Dataset
+    model: nn.Module
+    history: int
+    index: Index
+    validation: Sequence[Source]
+    sampler: Sampler
+    transforms: Sequence[Transform]
+    objective: Objective
+    metrics: Mapping[str, Metric]
+    regularization: Regularization
+    groups: Sequence[ParameterGroup]
+    optimizer: torch.optim.Optimizer
+    scheduler: Scheduler | None
+    steps_per_epoch: int
+    total_steps: int
+
+
+def seed_everything(seed: int) -> None:
+    """Seed torch's and NumPy's global generators, which initialisers and stock layers draw from."""
+    torch.manual_seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002 - third-party code may still draw from it
+
+
+@contextmanager
+def _at(resolved: Resolved, key: str) -> Iterator[None]:
+    """Fill in where in the run file the key stands, for errors that do not know it."""
+    try:
+        yield
+    except UserError as error:
+        raise error.at(resolved.where(key), key) from error
+
+
+def build_dataset(run: RunConfig, state: Mapping[str, Any] | None = None) -> Dataset:
+    """Open the data; `state` is the preparation state of a checkpoint, None to fit it."""
+    dataset: Dataset = run.data.build(DatasetFacts(seed=run.seed, state=state))
+    return dataset
+
+
+def build_model(run: RunConfig, groups: Sequence[Any]) -> nn.Module:
+    """Build the model for groups of data, with initial values that only `seed` decides."""
+    seed_everything(run.seed)
+    model: nn.Module = run.model.build(ModelFacts(tuple(groups), run.seed))
+    return model
+
+
+def build_metrics(run: RunConfig, groups: Sequence[Any]) -> dict[str, Metric]:
+    """Build the metrics of a run, by id."""
+    return {choice.id: choice.build(MetricFacts(tuple(groups))) for choice in run.metrics}
+
+
+def build(resolved: Resolved, *, fused: bool = False, state: Mapping[str, Any] | None = None) -> Parts:
+    """Build every part of a run.
+
+    Parameters
+    ----------
+    resolved
+        The resolved run file.
+    fused
+        Whether optimizers may use fused kernels on this device.
+    state
+        Preparation state of a checkpoint that training resumes from.
+
+    Raises
+    ------
+    UserError
+        With file and line, for whatever the run file asks that the data or the model cannot give.
+    """
+    run = resolved.run
+    with _at(resolved, "data"):
+        dataset = build_dataset(run, state)
+    with _at(resolved, "model"):
+        model = build_model(run, dataset.groups)
+        history = _history(model)
+    with _at(resolved, "data"):
+        index = build_index(dataset.sources("train", history))
+        validation = dataset.sources("validation", history)
+    sampler_options = run.sampler.options
+    assert isinstance(sampler_options, SamplerOptions)
+    sampler: Sampler = run.sampler.build(SamplerFacts(index, run.seed))
+    steps_per_epoch = sampler.steps_per_epoch()
+    total_steps = _total_steps(run, steps_per_epoch)
+    loss = run.loss.build(LossFacts(dataset.groups))
+    with _at(resolved, "loss.weighting"):
+        coefficients = loss_coefficients(getattr(run.loss.options, "weighting"), index)  # noqa: B009 - a base option of the kind
+    optimizer_options = run.optimizer.options
+    assert isinstance(optimizer_options, OptimizerOptions)
+    with _at(resolved, "optimizer.groups"):
+        groups = group_parameters(model, optimizer_options)
+    if not groups:
+        raise ConfigError(Problem(what="the model has no trainable parameter", where=resolved.where("model")))
+    optimizer: torch.optim.Optimizer = run.optimizer.build(OptimizerFacts(groups, fused))
+    scheduler = run.scheduler.build(SchedulerFacts(total_steps, steps_per_epoch)) if run.scheduler else None
+    return Parts(
+        run=run,
+        dataset=dataset,
+        model=model,
+        history=history,
+        index=index,
+        validation=validation,
+        sampler=sampler,
+        transforms=[choice.build(TransformFacts(dataset.groups)) for choice in run.transforms],
+        objective=Objective(loss, coefficients),
+        metrics=build_metrics(run, dataset.groups),
+        regularization=Regularization.build(run.regularizers, model),
+        groups=groups,
+        optimizer=optimizer,
+        scheduler=scheduler,
+        steps_per_epoch=steps_per_epoch,
+        total_steps=total_steps,
+    )
+
+
+def _history(model: nn.Module) -> int:
+    assert isinstance(model, Model)
+    return model.history
+
+
+def _total_steps(run: RunConfig, steps_per_epoch: int) -> int:
+    ends = []
+    if run.trainer.max_epochs is not None:
+        ends.append(run.trainer.max_epochs * steps_per_epoch)
+    if run.trainer.max_steps is not None:
+        ends.append(run.trainer.max_steps)
+    return min(ends)

@@ -1,0 +1,95 @@
+"""Regularizers on named parameters: once per optimizer step, whatever the batch was cut into."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from visioncore_engine.contracts import Clock, Regularizer, RegularizerFacts
+from visioncore_engine.errors import ConfigError, Problem
+from visioncore_engine.options import Choice, RegularizerOptions
+from visioncore_engine.parameters import match_parameters
+from visioncore_engine.schedule import Schedule, value_at
+
+__all__ = ["ActiveRegularizer", "Regularization"]
+
+
+@dataclass(frozen=True)
+class ActiveRegularizer:
+    """A regularizer with its parameters and the schedule of its strength."""
+
+    id: str
+    regularizer: Regularizer
+    parameters: Mapping[str, nn.Parameter]
+    strength: float | Schedule
+
+    def touched(self) -> dict[str, nn.Parameter]:
+        """Parameters that this step moves: those with a gradient. The others keep still (law L8)."""
+        return {name: parameter for name, parameter in self.parameters.items() if parameter.grad is not None}
+
+
+class Regularization:
+    """All regularizers of a run."""
+
+    def __init__(self, regularizers: Sequence[ActiveRegularizer]) -> None:
+        self.regularizers = tuple(regularizers)
+
+    @classmethod
+    def build(cls, choices: Sequence[Choice], model: nn.Module) -> Regularization:
+        """Match every regularizer's patterns and build it.
+
+        Raises
+        ------
+        ConfigError
+            Where a pattern matches nothing, or only frozen parameters.
+        """
+        parameters = dict(model.named_parameters())
+        built = []
+        for choice in choices:
+            options = choice.options
+            assert isinstance(options, RegularizerOptions)
+            key = f"regularizers.{choice.id}.match"
+            try:
+                matched = match_parameters(options.match, parameters, key)
+            except ConfigError as error:
+                raise error.at(choice.where) from error
+            trainable = {name: parameter for name, parameter in matched.items() if parameter.requires_grad}
+            if not trainable:
+                raise ConfigError(
+                    Problem(
+                        what="only frozen parameters are matched", where=choice.where, key=key, given=str(options.match)
+                    )
+                )
+            built.append(
+                ActiveRegularizer(choice.id, choice.build(RegularizerFacts(trainable)), trainable, options.strength)
+            )
+        return cls(built)
+
+    def add_gradients(self, clock: Clock) -> dict[str, Tensor]:
+        """Add the gradient of every penalty to ``.grad``; returns the weighed penalties, detached."""
+        values: dict[str, Tensor] = {}
+        for active in self.regularizers:
+            strength, touched = value_at(active.strength, clock), active.touched()
+            if strength == 0.0 or not touched:
+                continue
+            with torch.enable_grad():
+                penalty = active.regularizer.penalty(touched)
+            if penalty is None:
+                continue
+            gradients = torch.autograd.grad(penalty, list(touched.values()), allow_unused=True)
+            for parameter, gradient in zip(touched.values(), gradients, strict=True):
+                if gradient is not None and parameter.grad is not None:
+                    parameter.grad.add_(gradient, alpha=strength)
+            values[active.id] = penalty.detach() * strength
+        return values
+
+    @torch.no_grad()
+    def proximal_steps(self, clock: Clock, rates: Mapping[str, float]) -> None:
+        """Run every proximal step, once, on the parameters that this step moved."""
+        for active in self.regularizers:
+            strength, touched = value_at(active.strength, clock), active.touched()
+            if strength and touched:
+                active.regularizer.proximal(touched, strength, {name: rates[name] for name in touched})
