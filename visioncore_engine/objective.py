@@ -13,7 +13,10 @@ __all__ = ["Objective", "predict"]
 
 
 def predict(model: nn.Module, batch: Batch) -> list[dict[str, Tensor]]:
-    """Outputs of `model` for each group, cropped to the last L predicted frames where a group is a sequence."""
+    """Outputs of `model` for each group, cropped to the last L predicted frames where a group is a sequence.
+
+    Half-precision outputs are widened to float32: losses and metrics take logarithms and differences.
+    """
     outputs: list[dict[str, Tensor]] = model(batch)
     return [
         {task: _crop(value, group) for task, value in output.items()}
@@ -22,6 +25,8 @@ def predict(model: nn.Module, batch: Batch) -> list[dict[str, Tensor]]:
 
 
 def _crop(output: Tensor, group: Group) -> Tensor:
+    if output.dtype in (torch.bfloat16, torch.float16):
+        output = output.float()
     if group.mask.ndim < 2:
         return output
     length = group.mask.shape[1]

@@ -1,0 +1,84 @@
+"""Group specifications as plain values and back, so that a checkpoint says what its model predicts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+import torch
+
+from visioncore_engine.contracts import GroupSpec, TargetSpec
+from visioncore_engine.errors import CheckpointError, Problem
+
+__all__ = ["compare_groups", "group_from_plain", "group_to_plain"]
+
+
+def group_to_plain(group: GroupSpec) -> dict[str, Any]:
+    """Return a group's specification as plain values."""
+    plain = {key: value for key, value in vars(group).items() if key != "targets"}
+    plain["labels"], plain["side"], plain["tags"] = dict(group.labels), dict(group.side), dict(group.tags)
+    plain["facts"] = dict(group.facts)
+    plain["input_dtype"] = str(group.input_dtype).removeprefix("torch.")
+    plain["targets"] = {task: asdict(target) for task, target in group.targets.items()}
+    return plain
+
+
+def group_from_plain(plain: Mapping[str, Any]) -> GroupSpec:
+    """Return the specification that `group_to_plain` wrote."""
+    values = dict(plain)
+    values["input_dtype"] = getattr(torch, values["input_dtype"])
+    values["input_shape"] = tuple(values["input_shape"])
+    values["targets"] = {
+        task: TargetSpec(**{**target, "ids": tuple(target["ids"]), "mean": tuple(target["mean"])})
+        for task, target in plain["targets"].items()
+    }
+    return GroupSpec(**values)
+
+
+def compare_groups(here: Iterable[GroupSpec], saved: Iterable[GroupSpec], path: str) -> None:
+    """Check that data have every group of a checkpoint, with the same columns in the same order.
+
+    Raises
+    ------
+    CheckpointError
+        Naming each group that drifted, both counts and the missing and unknown ids.
+    """
+    present = {group.name: group for group in here}
+    problems = []
+    for group in saved:
+        if group.name not in present:
+            problems.append(
+                Problem(
+                    what=f"group {group.name!r} of the checkpoint is not in the data",
+                    where=path,
+                    todo=f"the data have: {', '.join(present) or 'none'}",
+                )
+            )
+            continue
+        for task, target in group.targets.items():
+            own = present[group.name].targets.get(task)
+            if own is None or own.ids != target.ids:
+                problems.append(Problem(what=_drift(group.name, task, own, target), where=path))
+    extra = [name for name in present if name not in {group.name for group in saved}]
+    problems.extend(
+        Problem(what=f"group {name!r} of the data has no head in the checkpoint", where=path) for name in extra
+    )
+    if problems:
+        raise CheckpointError(*problems)
+
+
+def _drift(group: str, task: str, own: TargetSpec | None, saved: TargetSpec) -> str:
+    if own is None:
+        return f"group {group!r} has no target {task!r} here"
+    word = saved.columns or "columns"
+    missing = [name for name in saved.ids if name not in own.ids]
+    unknown = [name for name in own.ids if name not in saved.ids]
+    detail = [f"missing ids: {_few(missing)}"] if missing else []
+    detail += [f"unknown ids: {_few(unknown)}"] if unknown else []
+    detail = detail or ["the same ids in another order"]
+    return f"group {group!r}: {own.size} {word} here, {saved.size} in the checkpoint; {'; '.join(detail)}"
+
+
+def _few(names: list[str], most: int = 8) -> str:
+    return ", ".join(names[:most]) + (f", … ({len(names)})" if len(names) > most else "")
