@@ -25,7 +25,7 @@ from torch import Tensor
 
 from visioncore_engine.errors import CheckpointError, Problem, StorageError
 
-__all__ = ["FORMAT", "read_checkpoint", "write_checkpoint"]
+__all__ = ["FORMAT", "link_checkpoint", "read_checkpoint", "write_checkpoint"]
 
 FORMAT = 1
 """Version of the part under the key ``visioncore``."""
@@ -64,8 +64,7 @@ def write_checkpoint(payload: Mapping[str, Any], path: Path, *, keep_previous: b
         _write_durably(_sidecar(path), _digest_lines(digest, *_known_digests(path)))
         if keep_previous and path.exists():
             previous = path.with_name(f"{path.stem}.prev{path.suffix}")
-            _replace_by_link(_sidecar(path), _sidecar(previous))
-            _replace_by_link(path, previous)
+            link_checkpoint(path, previous)
         temporary.replace(path)
         _write_durably(_sidecar(path), _digest_lines(digest))
         _sync_folder(path.parent)
@@ -92,15 +91,17 @@ def _write_durably(path: Path, data: bytes | memoryview) -> None:
         os.fsync(file.fileno())
 
 
-def _replace_by_link(source: Path, target: Path) -> None:
-    # A hard link costs nothing and cannot run out of space half way; not every file system has them.
-    temporary = target.with_name(target.name + ".tmp")
-    temporary.unlink(missing_ok=True)
-    try:
-        os.link(source, temporary)
-    except OSError:
-        shutil.copyfile(source, temporary)
-    temporary.replace(target)
+def link_checkpoint(source: Path, target: Path) -> None:
+    """Give a checkpoint a second name, with its sidecar; the target is replaced atomically."""
+    for origin, place in ((_sidecar(source), _sidecar(target)), (source, target)):
+        # A hard link costs nothing and cannot run out of space half way; not every file system has them.
+        temporary = place.with_name(place.name + ".tmp")
+        temporary.unlink(missing_ok=True)
+        try:
+            os.link(origin, temporary)
+        except OSError:
+            shutil.copyfile(origin, temporary)
+        temporary.replace(place)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -1,0 +1,115 @@
+"""When checkpoints are written: only at the start of a plan step, after everything that the step before caused."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.plugins.io import CheckpointIO
+
+from visioncore_engine.checkpoint import link_checkpoint, read_checkpoint, write_checkpoint
+from visioncore_engine.config.run import CheckpointOptions
+
+__all__ = ["CheckpointFiles", "CheckpointWriter"]
+
+
+class CheckpointFiles(CheckpointIO):
+    """Hands Lightning's checkpoints to our writer and reader."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Write durably; ``last.ckpt`` keeps the generation before it."""
+        path = Path(path)
+        write_checkpoint(checkpoint, path, keep_previous=path.name == "last.ckpt")
+
+    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: Any = None) -> dict[str, Any]:
+        """Read without running anything in the file."""
+        return read_checkpoint(path)
+
+    def remove_checkpoint(self, path: Any) -> None:
+        """Delete a checkpoint and its sidecar."""
+        path = Path(path)
+        path.unlink(missing_ok=True)
+        path.with_name(path.name + ".sha256").unlink(missing_ok=True)
+
+
+class CheckpointWriter(pl.Callback):
+    """Keeps ``last.ckpt``, ``best.ckpt`` and the best few.
+
+    Saved at the end of a batch, Lightning would skip validations that are due when it resumes; saved at the start of
+    the next, it does not. So a save that a validation asks for waits for the next step boundary, or the end.
+
+    Parameters
+    ----------
+    options
+        The run's `checkpoint` block.
+    folder
+        Where the files go.
+    """
+
+    def __init__(self, options: CheckpointOptions, folder: Path) -> None:
+        self._options, self._folder = options, folder
+        self._kept: dict[str, float] = {}
+        self._pending: float | None = None
+        self._saved_step = -1
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Remember that the weights of this moment were scored."""
+        if trainer.sanity_checking:
+            return
+        score = float(trainer.callback_metrics[self._options.monitor])
+        if math.isfinite(score):
+            self._pending = score
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Save what is due."""
+        options, step = self._options, trainer.global_step
+        at_epoch = batch_idx == 0 and trainer.current_epoch > 0 and trainer.current_epoch % options.every_n_epochs == 0
+        at_step = options.every_n_steps is not None and step > 0 and step % options.every_n_steps == 0
+        if (at_epoch or at_step or self._pending is not None) and step != self._saved_step:
+            self._save(trainer)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Save the end of the run."""
+        if trainer.global_step != self._saved_step:
+            self._save(trainer)
+
+    def _save(self, trainer: pl.Trainer) -> None:
+        self._saved_step = trainer.global_step
+        name = self._take_place(trainer.global_step)
+        trainer.save_checkpoint(self._folder / "last.ckpt")
+        if name is not None:
+            link_checkpoint(self._folder / "last.ckpt", self._folder / name)
+            if self._best() == name:
+                link_checkpoint(self._folder / name, self._folder / "best.ckpt")
+        for path in self._folder.glob("step-*.ckpt"):
+            if path.name not in self._kept:
+                CheckpointFiles().remove_checkpoint(path)
+
+    def _take_place(self, step: int) -> str | None:
+        """Name under which the pending score is kept; None where it is not among the best."""
+        score, self._pending = self._pending, None
+        if score is None:
+            return None
+        name = f"step-{step:09d}.ckpt"
+        self._kept[name] = score
+        ranked = sorted(self._kept, key=lambda kept: self._rank(self._kept[kept]))
+        self._kept = {kept: self._kept[kept] for kept in ranked[: self._options.keep]}
+        return name if name in self._kept else None
+
+    def _rank(self, score: float) -> float:
+        return score if self._options.mode == "min" else -score
+
+    def _best(self) -> str:
+        return min(self._kept, key=lambda kept: self._rank(self._kept[kept]))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Scores of the kept files."""
+        return {"kept": dict(self._kept)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take back the scores; the step that is resumed is on disk already."""
+        self._kept = dict(state_dict["kept"])

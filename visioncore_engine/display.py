@@ -1,0 +1,190 @@
+"""What a person sees while a run trains: first what will train, then how it goes."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import pytorch_lightning as pl
+
+from visioncore_engine.build import Parts
+from visioncore_engine.module import TrainingModule
+from visioncore_engine.schedule import Clock, value_at
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+    from visioncore_engine.contracts import Table
+
+__all__ = ["ProgressDisplay", "describe_parts", "format_table"]
+
+
+def format_table(header: Iterable[str], rows: Iterable[Iterable[Any]], *, width: int = 80) -> str:
+    """Plain-text table that fits a terminal: columns are cut evenly where they do not fit.
+
+    Parameters
+    ----------
+    header
+        Column titles.
+    rows
+        Cells; numbers are right-aligned.
+    width
+        Characters per line.
+    """
+    titles = [str(title) for title in header]
+    body = [list(row) for row in rows]
+    texts = [titles, *([_cell(value) for value in row] for row in body)]
+    widths = [max(len(row[column]) for row in texts) for column in range(len(titles))]
+    while sum(widths) + 2 * (len(widths) - 1) > width and max(widths) > 6:
+        widths[widths.index(max(widths))] -= 1
+    numeric = [
+        all(isinstance(row[column], (int, float)) or row[column] is None for row in body) for column in range(len(titles))
+    ]
+    lines = []
+    for row in texts:
+        cells = [
+            (text if len(text) <= size else text[: size - 1] + "…") for text, size in zip(row, widths, strict=True)
+        ]
+        lines.append(
+            "  ".join(
+                cell.rjust(size) if right else cell.ljust(size)
+                for cell, size, right in zip(cells, widths, numeric, strict=True)
+            ).rstrip()
+        )
+    lines.insert(1, "  ".join("─" * size for size in widths))
+    return "\n".join(lines)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return str(value)
+
+
+def describe_parts(parts: Parts, *, device: str, precision: str) -> str:
+    """Say what will train: data, parameter groups, frozen parts, regularizers, length of the run."""
+    summary: Table = parts.dataset.summary()
+    blocks = [
+        "Data",
+        format_table(summary.columns, ([row[name] for name in summary.columns] for row in summary.rows)),
+        "",
+        "Parameters",
+        format_table(("group", "tensors", "values", "rate", "decay"), _group_rows(parts)),
+    ]
+    if parts.regularization.regularizers:
+        blocks += ["", "Regularizers", format_table(("id", "strength", "tensors", "first match"), _penalty_rows(parts))]
+    steps = f"{parts.total_steps} steps of {parts.run.sampler.name}, {parts.steps_per_epoch} per epoch"
+    blocks += ["", f"Training on {device} in {precision}: {steps}; the model sees {parts.history} frames of history."]
+    return "\n".join(blocks)
+
+
+def _group_rows(parts: Parts) -> list[list[Any]]:
+    rows: list[list[Any]] = [
+        [
+            group.name,
+            len(group.parameters),
+            sum(parameter.numel() for parameter in group.parameters.values()),
+            group.lr,
+            group.weight_decay,
+        ]
+        for group in parts.groups
+    ]
+    frozen = [parameter for parameter in parts.model.parameters() if not parameter.requires_grad]
+    if frozen:
+        rows.append(["frozen", len(frozen), sum(parameter.numel() for parameter in frozen), None, None])
+    return rows
+
+
+def _penalty_rows(parts: Parts) -> list[list[Any]]:
+    start = Clock(0, 0.0, 0.0)
+    return [
+        [active.id, value_at(active.strength, start), len(active.parameters), next(iter(active.parameters))]
+        for active in parts.regularization.regularizers
+    ]
+
+
+class ProgressDisplay(pl.Callback):
+    """A progress bar with rate, loss and the monitored score on a terminal; a line per validation elsewhere.
+
+    Parameters
+    ----------
+    total_steps
+        Steps of the run.
+    monitor
+        The score that is shown.
+    """
+
+    def __init__(self, total_steps: int, monitor: str) -> None:
+        self._total_steps, self._monitor = total_steps, monitor
+        self._bar: tuple[Progress, TaskID] | None = None
+        self._shown = 0.0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Draw the empty bar."""
+        if not sys.stdout.isatty():
+            return
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        bar = Progress(
+            TextColumn("training"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[text]}"),
+        )
+        bar.start()
+        self._bar = (bar, bar.add_task("", total=self._total_steps, completed=trainer.global_step, text=""))
+
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Move the bar, a few times a second."""
+        now = time.monotonic()
+        if self._bar is None or now - self._shown < 0.2:
+            return
+        self._shown = now
+        assert isinstance(pl_module, TrainingModule)
+        bar, task = self._bar
+        loss = pl_module.recent_loss()
+        parts = [] if loss is None else [f"loss {loss:.4f}"]
+        parts += self._score(pl_module.scores)
+        bar.update(task, completed=trainer.global_step, text=" ".join(parts))
+
+    def _score(self, scores: Mapping[str, float]) -> list[str]:
+        return [f"{self._monitor} {scores[self._monitor]:.4f}"] if self._monitor in scores else []
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Print a line where there is no bar."""
+        assert isinstance(pl_module, TrainingModule)
+        if self._bar is None and not trainer.sanity_checking:
+            scores = {"val/loss": pl_module.scores["val/loss"], **{
+                self._monitor: pl_module.scores.get(self._monitor, float("nan"))
+            }}
+            text = "  ".join(f"{name} {value:.4f}" for name, value in scores.items())
+            print(f"epoch {trainer.current_epoch + 1}  step {trainer.global_step}  {text}", flush=True)  # noqa: T201 - a display
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Take the bar down."""
+        self._close(trainer.global_step)
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Take the bar down before an error is shown."""
+        self._close(trainer.global_step)
+
+    def _close(self, step: int) -> None:
+        if self._bar is not None:
+            bar, task = self._bar
+            bar.update(task, completed=step)
+            bar.stop()
+            self._bar = None

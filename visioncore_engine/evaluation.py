@@ -1,0 +1,154 @@
+"""Score a trained model on a split, run the evaluators, and write what they found."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from visioncore_engine.build import build_dataset, build_metrics
+from visioncore_engine.checkpoint import read_checkpoint
+from visioncore_engine.config import Resolved, resolve
+from visioncore_engine.config.run import RunConfig
+from visioncore_engine.contracts import Batch, Dataset, EvaluatorFacts, Result, Source
+from visioncore_engine.data.loader import EvaluationLoader
+from visioncore_engine.describe import compare_groups
+from visioncore_engine.errors import DataError, Problem
+from visioncore_engine.folder import RunFolder, write_text
+from visioncore_engine.objective import predict
+from visioncore_engine.registry import Registry
+from visioncore_engine.restore import TrainedModel, load
+from visioncore_engine.scoring import Scoring
+
+__all__ = ["evaluate", "evaluate_split", "write_results"]
+
+
+@dataclass(frozen=True)
+class SplitEvaluation:
+    """A trained model and one split of its data, as evaluators see them (`contracts.Evaluation`)."""
+
+    dataset: Dataset
+    model: nn.Module
+    split: str
+    scores: Mapping[str, Result]
+    sources: Sequence[Source]
+    batch_size: int
+    device: torch.device
+
+    def batches(self, groups: Sequence[str] | None = None) -> Iterator[tuple[Batch, list[dict[str, Tensor]]]]:
+        """Every window once, in order, with the model's outputs."""
+        chosen = [source for source in self.sources if groups is None or source.group.name in groups]
+        with torch.inference_mode():
+            for batch in EvaluationLoader(chosen, self.batch_size):
+                moved = batch.to(self.device)
+                yield moved, predict(self.model, moved)
+
+
+def evaluate(
+    run_dir: str | Path,
+    *,
+    checkpoint: str = "best",
+    splits: Sequence[str] = ("validation",),
+    registry: Registry | None = None,
+    resolved: Resolved | None = None,
+) -> dict[str, dict[str, Result]]:
+    """Evaluate a finished run and write its tables.
+
+    Parameters
+    ----------
+    run_dir
+        The run folder.
+    checkpoint
+        ``best``, ``last``, or a file.
+    splits
+        Names of splits; `validation` is what training ends with, `test` is meant to be scored once.
+    registry
+        Plugins to use; the installed ones by default.
+    resolved
+        The run, where it is at hand already; by default what the run folder holds.
+
+    Returns
+    -------
+    Per split: what each metric and evaluator found, by id.
+
+    Raises
+    ------
+    CheckpointError
+        Where the data no longer are those of the checkpoint; each group that drifted is named.
+    DataError
+        Where a split has no windows.
+    """
+    folder = RunFolder(Path(run_dir))
+    resolved = resolved or resolve([folder.run_file], registry=registry)
+    path = folder.checkpoint(checkpoint)
+    model = load(path, registry=resolved.registry)
+    dataset = build_dataset(resolved.run, read_checkpoint(path)["visioncore"]["data_state"])
+    compare_groups(dataset.groups, model.groups.values(), str(path))
+    results = {split: evaluate_split(resolved.run, dataset, model, split) for split in splits}
+    write_results(folder, results)
+    return results
+
+
+def evaluate_split(run: RunConfig, dataset: Dataset, model: TrainedModel, split: str) -> dict[str, Result]:
+    """Score one split: first the metrics, then the evaluators, which may use the metrics' results."""
+    sources = dataset.sources(split, model.history)
+    if not any(source.num_items for source in sources):
+        raise DataError(Problem(what=f"the data have no windows in split {split!r}", key="--split", given=repr(split)))
+    device = _device(run)
+    evaluation = SplitEvaluation(
+        dataset, model.model.to(device), split, {}, sources, run.loader.evaluation_batch_size, device
+    )
+    scoring = Scoring(dataset.groups, build_metrics(run, dataset.groups), None)
+    for batch, outputs in evaluation.batches():
+        scoring.update(outputs, batch)
+    results, _ = scoring.compute()
+    evaluation = SplitEvaluation(
+        dataset, model.model, split, results, sources, run.loader.evaluation_batch_size, device
+    )
+    for choice in run.evaluate:
+        results[choice.id] = choice.build(EvaluatorFacts(dataset.groups)).evaluate(evaluation)
+    return results
+
+
+def _device(run: RunConfig) -> torch.device:
+    wanted = run.trainer.accelerator
+    return torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def write_results(folder: RunFolder, results: Mapping[str, Mapping[str, Result]]) -> None:
+    """Write ``scores.json`` and one CSV per table; rows of the splits evaluated now replace those of before.
+
+    Every table has the split as its first column, so that one file holds all of a run.
+    """
+    path = folder.path / "scores.json"
+    scores: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    for split, found in results.items():
+        scores[split] = {name: value for result in found.values() for name, value in sorted(result.scalars.items())}
+        for result in found.values():
+            for name, table in result.tables.items():
+                rows = [{"split": split, **row} for row in table.rows]
+                _replace_rows(folder.path / f"{name}.csv", ("split", *table.columns), rows, split)
+            for name, picture in result.figures.items():
+                figure = folder.path / "figures" / split / f"{name}.png"
+                figure.parent.mkdir(parents=True, exist_ok=True)
+                figure.write_bytes(picture)
+    write_text(path, json.dumps(scores, indent=2, sort_keys=True) + "\n")
+
+
+def _replace_rows(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, Any]], split: str) -> None:
+    kept: list[dict[str, Any]] = []
+    if path.exists():
+        with path.open(newline="", encoding="utf-8") as file:
+            kept = [row for row in csv.DictReader(file) if row["split"] != split]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(columns), extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows([*kept, *rows])
+    write_text(path, text.getvalue())

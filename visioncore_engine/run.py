@@ -1,0 +1,248 @@
+"""Train a resolved run: folder, parts, Lightning, checkpoints, evaluation, report."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.loggers import Logger
+
+from visioncore_engine import record as records
+from visioncore_engine.attribution import culprit_of
+from visioncore_engine.build import Parts, build
+from visioncore_engine.checkpoint import read_checkpoint
+from visioncore_engine.checkpointing import CheckpointFiles, CheckpointWriter
+from visioncore_engine.config import Resolved
+from visioncore_engine.contracts import CallbackFacts, LoggerFacts
+from visioncore_engine.data.loader import EvaluationLoader, PlanLoader
+from visioncore_engine.display import ProgressDisplay, describe_parts
+from visioncore_engine.errors import CheckpointError, ConfigError, EngineError, Problem, RunError
+from visioncore_engine.evaluation import evaluate_split, write_results
+from visioncore_engine.folder import RunFolder, write_text
+from visioncore_engine.module import TrainingModule
+from visioncore_engine.options import OptimizerOptions
+from visioncore_engine.restore import load
+
+__all__ = ["RunResult", "dry_build", "train"]
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a finished run leaves: its folder and the scores of its best checkpoint on the validation split."""
+
+    run_dir: Path
+    scores: Mapping[str, float]
+
+
+def dry_build(resolved: Resolved) -> str:
+    """Build every part without training, and say what would train.
+
+    Raises
+    ------
+    UserError
+        For everything that training would refuse before its first step.
+    """
+    device = _device(resolved)
+    parts = build(resolved, fused=_fused(resolved, device))
+    return describe_parts(parts, device=device, precision=resolved.run.trainer.precision)
+
+
+def train(resolved: Resolved, *, resume: bool = False, quiet: bool = False) -> RunResult:
+    """Train a run.
+
+    Parameters
+    ----------
+    resolved
+        What `visioncore_engine.resolve` returned.
+    resume
+        Continue the run's folder from its last checkpoint.
+    quiet
+        Show nothing.
+
+    Returns
+    -------
+    The run folder and the scores of the best checkpoint.
+
+    Raises
+    ------
+    UserError
+        For mistakes in the run file, the data or the checkpoint, before the first step.
+    RunError
+        Where a plugin or the numbers failed.
+    """
+    run = resolved.run
+    folder = RunFolder.open(resolved.name, run.run.dir, resume=resume)
+    saved = _last_checkpoint(folder) if resume else None
+    if run.trainer.threads is not None:
+        torch.set_num_threads(run.trainer.threads)
+    device = _device(resolved)
+    parts = build(resolved, fused=_fused(resolved, device), state=saved[1]["visioncore"]["data_state"] if saved else None)
+    record = records.collect(resolved, data=dict(parts.dataset.fingerprints()))
+    if not resume:
+        write_text(folder.run_file, resolved.to_yaml())
+    write_text(folder.record_file, json.dumps(record, indent=2, sort_keys=True) + "\n")
+    if not quiet:
+        print(describe_parts(parts, device=device, precision=run.trainer.precision), flush=True)  # noqa: T201 - asked for
+    module = TrainingModule(parts, {"run": resolved.dump(), "record": record})
+    trainer = _trainer(resolved, parts, folder, saved[1] if saved else None, quiet=quiet)
+    with _quiet_lightning(), _failures_named(resolved):
+        trainer.fit(
+            module,
+            train_dataloaders=_train_loader(parts, trainer),
+            val_dataloaders=EvaluationLoader(parts.validation, run.loader.evaluation_batch_size),
+            ckpt_path=str(saved[0]) if saved else None,
+            weights_only=True,
+        )
+    best = "best" if (folder.checkpoints / "best.ckpt").exists() else "last"
+    model = load(folder.checkpoint(best), registry=resolved.registry)
+    results = evaluate_split(run, parts.dataset, model, "validation")
+    write_results(folder, {"validation": results})
+    _write_report(folder)
+    scores = {f"val/{name}": value for result in results.values() for name, value in result.scalars.items()}
+    return RunResult(folder.path, scores)
+
+
+def _write_report(folder: RunFolder) -> None:
+    # A report that cannot be drawn must not turn a finished training into a failure: it is said, and the run stands.
+    from visioncore_engine.report import write
+
+    try:
+        write(folder.path)
+    except Exception as error:  # noqa: BLE001 - whatever a plugin's section raises; see above
+        print(f"warning: the report could not be drawn: {type(error).__name__}: {error}", file=sys.stderr)  # noqa: T201
+
+
+def _last_checkpoint(folder: RunFolder) -> tuple[Path, dict[str, Any]]:
+    """Newest checkpoint of a run that can be read: the last, else the generation before it, and say so."""
+    last, previous = folder.checkpoints / "last.ckpt", folder.checkpoints / "last.prev.ckpt"
+    try:
+        return last, read_checkpoint(last)
+    except CheckpointError as error:
+        if not previous.exists():
+            raise
+        payload = read_checkpoint(previous)
+        print(f"warning: {error}; falling back to {previous.name}", file=sys.stderr)  # noqa: T201 - must be seen
+        return previous, payload
+
+
+def _device(resolved: Resolved) -> str:
+    trainer = resolved.run.trainer
+    if trainer.devices not in ("auto", 1):
+        raise ConfigError(
+            Problem(
+                what="this release trains on one device",
+                where=resolved.where("trainer.devices"),
+                key="trainer.devices",
+                given=str(trainer.devices),
+                todo="write 1 or auto",
+            )
+        )
+    available = torch.cuda.is_available()
+    if trainer.accelerator == "gpu" and not available:
+        raise ConfigError(
+            Problem(
+                what="no GPU is available here",
+                where=resolved.where("trainer.accelerator"),
+                key="trainer.accelerator",
+                todo="write auto or cpu",
+            )
+        )
+    return torch.cuda.get_device_name() if available and trainer.accelerator != "cpu" else "cpu"
+
+
+def _fused(resolved: Resolved, device: str) -> bool:
+    return resolved.run.trainer.precision != "bf16-true" or device != "cpu"
+
+
+def _loggers(resolved: Resolved, folder: RunFolder, saved: Mapping[str, Any] | None) -> list[Logger]:
+    ids = saved["visioncore"]["loggers"] if saved else {}
+    return [
+        choice.build(LoggerFacts(folder.path, resolved.name, resolved.dump(), ids.get(choice.id)))
+        for choice in resolved.run.loggers
+    ]
+
+
+def _trainer(
+    resolved: Resolved, parts: Parts, folder: RunFolder, saved: Mapping[str, Any] | None, *, quiet: bool
+) -> pl.Trainer:
+    options, checkpoint = resolved.run.trainer, resolved.run.checkpoint
+    facts = CallbackFacts(folder.path, checkpoint.monitor, checkpoint.mode, parts.total_steps, parts.steps_per_epoch)
+    chosen: list[pl.Callback] = [choice.build(facts) for choice in resolved.run.callbacks]
+    own: list[pl.Callback] = [] if quiet else [ProgressDisplay(parts.total_steps, checkpoint.monitor)]
+    own.append(CheckpointWriter(checkpoint, folder.checkpoints))
+    trainer = pl.Trainer(
+        accelerator="cpu" if _device(resolved) == "cpu" else "gpu",
+        devices=1,
+        precision=options.precision,
+        max_epochs=options.max_epochs if options.max_epochs is not None else -1,
+        max_steps=options.max_steps if options.max_steps is not None else -1,
+        check_val_every_n_epoch=options.check_val_every_n_epoch,
+        log_every_n_steps=options.log_every_n_steps,
+        deterministic=options.deterministic or None,
+        detect_anomaly=options.detect_anomaly,
+        logger=_loggers(resolved, folder, saved) or False,
+        callbacks=[*chosen, *own],
+        plugins=[CheckpointFiles()],
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+        default_root_dir=str(folder.path),
+    )
+    strangers = [type(callback).__name__ for callback in trainer.callbacks if callback not in (*chosen, *own)]
+    if strangers:
+        raise ConfigError(
+            Problem(
+                what=f"installed packages add Lightning callbacks that the run file does not name: {', '.join(strangers)}",
+                todo="uninstall the package that registers them under `pytorch_lightning.callbacks_factory`",
+            )
+        )
+    return trainer
+
+
+def _train_loader(parts: Parts, trainer: pl.Trainer) -> PlanLoader:
+    def start() -> tuple[int, int]:
+        return trainer.current_epoch, trainer.fit_loop.epoch_loop.batch_progress.current.ready
+
+    options = parts.run.optimizer.options
+    assert isinstance(options, OptimizerOptions)
+    return PlanLoader(
+        parts.index, parts.sampler, accumulate=options.accumulate, prefetch=parts.run.loader.prefetch, start=start
+    )
+
+
+@contextmanager
+def _quiet_lightning() -> Iterator[None]:
+    """Silence what Lightning says about itself; what we know better is a warning of ours or an error."""
+    logger = logging.getLogger("pytorch_lightning")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        for message in (".*does not have many workers.*", ".*smaller than the logging interval.*", ".*LeafSpec.*"):
+            warnings.filterwarnings("ignore", message=message)
+        try:
+            yield
+        finally:
+            logger.setLevel(level)
+
+
+@contextmanager
+def _failures_named(resolved: Resolved) -> Iterator[None]:
+    """Tell whose code failed."""
+    try:
+        yield
+    except EngineError:
+        raise
+    except Exception as error:
+        culprit = culprit_of(error, resolved)
+        raise RunError(f"run failed: {culprit}{type(error).__name__}: {error}") from error
