@@ -1,0 +1,64 @@
+"""Both distributions as wheels, installed together into a folder outside the checkout."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+EXAMPLE = CHECKOUT / "plugins" / "example-lab"
+
+
+@dataclass(frozen=True)
+class Installed:
+    """Wheels that were built, and a folder in which they are installed."""
+
+    engine: Path
+    example: Path
+    site: Path
+    home: Path
+
+    def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run Python outside the checkout, with the installed wheels before anything else."""
+        return subprocess.run(
+            [sys.executable, *arguments],
+            cwd=self.home,
+            env={**os.environ, "PYTHONPATH": str(self.site), "OMP_NUM_THREADS": "1", **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def visioncore(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run the command line."""
+        return self.run("-m", "visioncore_engine.cli", *arguments)
+
+
+def pip(*arguments: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", *arguments, "--quiet", "--no-deps", "--disable-pip-version-check"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def build_wheel(project: Path, folder: Path) -> Path:
+    pip("wheel", "--no-build-isolation", "--no-index", "--wheel-dir", str(folder), str(project))
+    (wheel,) = folder.iterdir()
+    return wheel
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    engine = build_wheel(CHECKOUT, tmp_path_factory.mktemp("engine"))
+    example = build_wheel(EXAMPLE, tmp_path_factory.mktemp("example"))
+    site = tmp_path_factory.mktemp("site")
+    pip("install", "--no-index", "--target", str(site), str(engine), str(example))
+    return Installed(engine, example, site, tmp_path_factory.mktemp("home"))
