@@ -1,0 +1,117 @@
+"""The parts of an encoding model that this plugin provides, by kind. Torch-free."""
+
+from __future__ import annotations
+
+from visioncore_engine import Component
+
+__all__ = ["COMPONENTS"]
+
+_OPTIONS = "visioncore_neural.options"
+
+COMPONENTS: dict[str, tuple[Component, ...]] = {
+    "model": (
+        Component(
+            name="encoder",
+            summary="adapter and readout per recording around one shared core; predicts rates",
+            options=f"{_OPTIONS}.model:EncoderOptions",
+            build="visioncore_neural.models.encoder:Encoder",
+        ),
+    ),
+    "adapter": (
+        Component(
+            name="affine",
+            summary="learned Gaussian blur and affine resampling of each recording's frames",
+            options=f"{_OPTIONS}.adapter:AffineOptions",
+            build="visioncore_neural.adapters.affine:Affine",
+        ),
+    ),
+    "stage": (
+        Component(
+            name="learnable_temporal",
+            summary="temporal filters at every pixel",
+            options=f"{_OPTIONS}.stage:LearnableTemporalOptions",
+            build="visioncore_neural.stages.learnable_temporal:LearnableTemporal",
+        ),
+        Component(
+            name="conv3d",
+            summary="convolutions over time and space, causal in time",
+            options=f"{_OPTIONS}.stage:Conv3dOptions",
+            build="visioncore_neural.stages.conv3d:Conv3d",
+        ),
+        Component(
+            name="resnet3d",
+            summary="residual blocks over time and space, causal in time",
+            options=f"{_OPTIONS}.stage:Resnet3dOptions",
+            build="visioncore_neural.stages.resnet3d:Resnet3d",
+        ),
+        Component(
+            name="conv_gru",
+            summary="convolutional gated recurrent unit",
+            options=f"{_OPTIONS}.stage:ConvGRUOptions",
+            build="visioncore_neural.stages.conv_gru:ConvGRU",
+        ),
+    ),
+    "modulator": (
+        Component(
+            name="film",
+            summary="scales and shifts channels by side inputs; the identity at the start",
+            options=f"{_OPTIONS}.modulator:FilmOptions",
+            build="visioncore_neural.modulators.film:Film",
+        ),
+        Component(
+            name="concat",
+            summary="appends an embedding of side inputs to the channels",
+            options=f"{_OPTIONS}.modulator:ConcatOptions",
+            build="visioncore_neural.modulators.concat:Concat",
+        ),
+    ),
+    "readout": (
+        Component(
+            name="gaussian",
+            summary="a Gaussian window in space and channel weights per unit",
+            options=f"{_OPTIONS}.readout:GaussianOptions",
+            build="visioncore_neural.readouts.gaussian:Gaussian",
+        ),
+        Component(
+            name="pooled",
+            summary="channel weights per unit over the spatial average",
+            options=f"{_OPTIONS}.readout:PooledOptions",
+            build="visioncore_neural.readouts.pooled:Pooled",
+        ),
+    ),
+    "loss": (
+        Component(
+            name="poisson",
+            summary="Poisson negative log-likelihood of counts or rates",
+            options=f"{_OPTIONS}.loss:PoissonOptions",
+            build="visioncore_neural.losses.poisson:Poisson",
+        ),
+    ),
+    "metric": (
+        Component(
+            name="bits_per_spike",
+            summary="log-likelihood gain over the unit's mean rate, in bits per spike",
+            options=f"{_OPTIONS}.metric:BitsPerSpikeOptions",
+            build="visioncore_neural.metrics.bits_per_spike:BitsPerSpike",
+            logs=(
+                "bits_per_spike",
+                "bits_per_spike_median",
+                "bits_per_spike_clamped",
+                "bits_per_spike_positive",
+                "bits_per_spike_scored",
+            ),
+        ),
+        Component(
+            name="single_trial_correlation",
+            summary="correlation of predicted rates with single responses",
+            build="visioncore_neural.metrics.correlation:SingleTrialCorrelation",
+            logs=("single_trial_correlation", "single_trial_correlation_median", "single_trial_correlation_scored"),
+        ),
+        Component(
+            name="correlation_to_average",
+            summary="correlation of predicted rates with responses averaged over repeats",
+            build="visioncore_neural.metrics.correlation:CorrelationToAverage",
+            logs=("correlation_to_average", "correlation_to_average_median", "correlation_to_average_scored"),
+        ),
+    ),
+}

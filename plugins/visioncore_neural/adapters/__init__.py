@@ -1,0 +1,1 @@
+"""Adapters: one module per recording, before the shared core."""

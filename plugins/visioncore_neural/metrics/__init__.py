@@ -1,0 +1,1 @@
+"""Metrics of units, with float64 statistics that add up over batches and processes."""

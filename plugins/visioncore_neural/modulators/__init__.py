@@ -1,0 +1,1 @@
+"""Modulators: features changed by side inputs."""

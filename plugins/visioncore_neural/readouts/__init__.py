@@ -1,0 +1,1 @@
+"""Readouts: one head per recording, features to units."""

@@ -1,0 +1,51 @@
+"""Learned temporal filters. B windows, C channels, T frames, H, W pixels, K frames of a filter."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from visioncore_engine.contracts import StageFacts
+from visioncore_neural.options.stage import LearnableTemporalOptions
+from visioncore_neural.stages.kernels import KERNELS
+
+__all__ = ["LearnableTemporal"]
+
+
+class LearnableTemporal(nn.Module):
+    """The same temporal filters at every pixel, valid in time: an output frame sees K - 1 earlier frames, no later one.
+
+    Filter o starts on input channel ``o % C`` alone, with kernel ``o // C`` of the chosen `init`; every filter may
+    learn to see every channel. ``random`` is normal with variance 1 / (C K).
+
+    Attributes
+    ----------
+    weight
+        Filters (num_channels, C, K, 1, 1), oldest frame first.
+    bias
+        (num_channels,), or None.
+    out_shape, history, burn_in
+        As every stage.
+    """
+
+    burn_in = 0
+
+    def __init__(self, options: LearnableTemporalOptions, facts: StageFacts) -> None:
+        super().__init__()
+        in_channels, height, width = facts.in_shape
+        num_channels, size = options.num_channels, options.kernel_size
+        self.out_shape = (num_channels, height, width)
+        self.history = size - 1
+        if options.init == "random":
+            weight = torch.randn(num_channels, in_channels, size) / (in_channels * size) ** 0.5
+        else:
+            kernels = KERNELS[options.init](-(-num_channels // in_channels), size, facts.dt)
+            weight = torch.zeros(num_channels, in_channels, size)
+            for channel in range(num_channels):
+                weight[channel, channel % in_channels] = torch.from_numpy(kernels[channel // in_channels])
+        self.weight = nn.Parameter(weight[..., None, None])
+        self.bias = nn.Parameter(torch.zeros(num_channels)) if options.bias else None
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Run the stage: (B, C, T, H, W) -> (B, num_channels, T - history, H, W)."""
+        return nn.functional.conv3d(features, self.weight, self.bias)
