@@ -15,6 +15,7 @@ import os
 import pickle
 import re
 import shutil
+import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -61,12 +62,12 @@ def write_checkpoint(payload: Mapping[str, Any], path: Path, *, keep_previous: b
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _write_durably(temporary, data)
-        _write_durably(_sidecar(path), _digest_lines(digest, *_known_digests(path)))
+        _write_sidecar(path, digest, *_known_digests(path))
         if keep_previous and path.exists():
             previous = path.with_name(f"{path.stem}.prev{path.suffix}")
             link_checkpoint(path, previous)
         temporary.replace(path)
-        _write_durably(_sidecar(path), _digest_lines(digest))
+        _write_sidecar(path, digest)
         _sync_folder(path.parent)
     except OSError as error:
         with contextlib.suppress(OSError):  # the disk is failing already: the message below says so
@@ -126,8 +127,11 @@ def _sidecar(path: Path) -> Path:
     return path.with_name(path.name + ".sha256")
 
 
-def _digest_lines(*digests: str) -> bytes:
-    return "".join(f"{digest}\n" for digest in dict.fromkeys(digests)).encode()
+def _write_sidecar(path: Path, *digests: str) -> None:
+    # Replaced, never rewritten: the file before may share the sidecar by a hard link.
+    temporary = path.with_name(path.name + ".sha256.tmp")
+    _write_durably(temporary, "".join(f"{digest}\n" for digest in dict.fromkeys(digests)).encode())
+    temporary.replace(_sidecar(path))
 
 
 def _known_digests(path: Path) -> list[str]:
@@ -190,7 +194,8 @@ def _newest_beside(path: Path) -> str:
 
 
 def _load_plain(path: Path, data: bytes) -> Any:
-    with _ignored_override():
+    with _ignored_override(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch remarks on foreign pickles that are refused below in our words
         try:
             return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
         except pickle.UnpicklingError as error:

@@ -198,7 +198,8 @@ def choose(
 
 
 def _one_or_many(value: Any) -> Any:
-    return (value,) if isinstance(value, str) else value
+    # JSON has no tuples, and after a Python function a strict model takes no list for one.
+    return (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
 
 
 Patterns = Annotated[tuple[str, ...], BeforeValidator(_one_or_many, json_schema_input_type=str | tuple[str, ...])]

@@ -10,7 +10,7 @@ class ToyDataOptions(Options):
     num_items: int = Field(40, ge=0, description="training examples of the first group; each further one has 10 more")
     num_columns: int = Field(4, ge=1, description="columns of the first group; each further one has 1 more")
     masked: float = Field(0.2, ge=0, le=1, description="fraction of masked values")
-    poison: float | None = Field(None, description="what stands under the mask; by default the true value")
+    poison: str | None = Field(None, description="what stands under the mask; by default the true value")
 
 
 class ToyModelOptions(Options):

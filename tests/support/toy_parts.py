@@ -68,7 +68,7 @@ class ToyData:
         targets = (inputs @ weights + 0.1 * draws.normal(size=(num_items, size))).astype(np.float32)
         mask = draws.random((num_items, size)) >= options.masked
         if options.poison is not None:
-            targets[~mask] = options.poison
+            targets[~mask] = float(options.poison)
         return ToySource(spec, number, inputs, targets, mask)
 
     def fingerprints(self):
