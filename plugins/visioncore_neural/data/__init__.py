@@ -1,0 +1,1 @@
+"""Sessions on disk and in memory: format, readers, checks, splits, windows, sources."""
