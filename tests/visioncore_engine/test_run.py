@@ -1,0 +1,195 @@
+"""The whole road with the toy family: train, stop, resume, evaluate, load."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import toy_plugin
+from toy_parts import Cut
+
+from visioncore_engine import evaluate, load, resolve, train
+from visioncore_engine.checkpoint import read_checkpoint
+from visioncore_engine.errors import CheckpointError, ConfigError, DataError, PluginError, RunError
+
+RUN = """
+seed: 5
+data: {name: toy, num_groups: 3}
+sampler: {name: toy_random, batch_size: 24, batches_per_epoch: 5}
+model: {name: toy_linear, dropout: 0.2}
+loss: {name: toy_squared, weighting: places}
+metrics: [toy_error]
+regularizers: {shrink: {name: toy_l2, strength: {schedule: ramp, stop: 1.0e-3, steps: 8}, match: "heads.*.weight"}}
+optimizer: {name: toy_adamw, lr: 0.01, weight_decay: 0.01, clip: 0.5, accumulate: 2, groups: {core: {match: "shared.*", lr_scale: 0.5}}}
+scheduler: toy_halving
+callbacks: [toy_events]
+loggers: [toy_memory]
+evaluate: [toy_table]
+checkpoint: {monitor: val/toy_error, keep: 2}
+trainer: {max_epochs: 4, log_every_n_steps: 1}
+"""
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("run.yaml").write_text(RUN)
+
+    def resolved(*sets):
+        return resolve(["run.yaml"], sets=sets, plugin_files=[toy_plugin.__file__])
+
+    return resolved
+
+
+def weights(path):
+    return read_checkpoint(path)["state_dict"]
+
+
+def test_a_run_leaves_a_folder_that_describes_itself(run):
+    result = train(run(), quiet=True)
+    folder = result.run_dir
+    assert folder.parent == Path("runs/run")
+    names = {path.name for path in folder.iterdir()}
+    assert {"run.yaml", "record.json", "checkpoints", "scores.json", "toy.csv", "report.html"} <= names
+    assert {"best.ckpt", "last.ckpt", "last.prev.ckpt"} <= {path.name for path in (folder / "checkpoints").iterdir()}
+    assert len(list((folder / "checkpoints").glob("step-*.ckpt"))) == 2
+    scores = json.loads((folder / "scores.json").read_text())
+    assert scores["validation"]["toy_error"] == result.scores["val/toy_error"]
+    with (folder / "toy.csv").open() as file:
+        assert [row["split"] for row in csv.DictReader(file)] == ["validation"] * 3
+    # the resolved run in the folder is a run file: it resolves to itself
+    again = resolve([folder / "run.yaml"], plugin_files=[toy_plugin.__file__])
+    assert again.dump() == run().dump()
+
+
+def test_best_is_the_checkpoint_with_the_best_score(run):
+    folder = train(run("trainer.max_epochs=6"), quiet=True).run_dir
+    kept = {path.name: read_checkpoint(path)["visioncore"]["scores"]["val/toy_error"]
+            for path in (folder / "checkpoints").glob("step-*.ckpt")}
+    best = read_checkpoint(folder / "checkpoints" / "best.ckpt")["visioncore"]["scores"]["val/toy_error"]
+    assert best == min(kept.values())
+
+
+def test_one_seed_repeats_and_another_differs(run):
+    first = weights(train(run("run.dir=a"), quiet=True).run_dir / "checkpoints/last.ckpt")
+    second = weights(train(run("run.dir=b"), quiet=True).run_dir / "checkpoints/last.ckpt")
+    other = weights(train(run("run.dir=c", "seed=6"), quiet=True).run_dir / "checkpoints/last.ckpt")
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert not all(torch.equal(first[name], other[name]) for name in first)
+
+
+@pytest.mark.parametrize("stop_at", [1, 5, 7, 10, 12, 19])
+def test_l4_cut_at_any_step_and_resumed_nothing_shows(run, stop_at):
+    every = "checkpoint.every_n_steps=1"
+    whole = train(run("run.dir=whole", every), quiet=True).run_dir
+    with pytest.raises(Cut):
+        train(run("run.dir=cut", every, f"callbacks.toy_events.stop_at={stop_at}"), quiet=True)
+    train(run("run.dir=cut", every), resume=True, quiet=True)
+    one, two = (read_checkpoint(Path(folder) / "checkpoints/last.ckpt") for folder in (whole, "cut"))
+    for name, value in one["state_dict"].items():
+        assert torch.equal(value, two["state_dict"][name]), name
+    for name, value in one["optimizer_states"][0]["state"].items():
+        for key, tensor in value.items():
+            assert torch.equal(tensor, two["optimizer_states"][0]["state"][name][key])
+    assert one["global_step"] == two["global_step"] == 20
+    assert one["visioncore"]["scheduler"] == two["visioncore"]["scheduler"]
+    assert one["visioncore"]["scores"] == two["visioncore"]["scores"]
+    events = [next(v["events"] for k, v in c["callbacks"].items() if "ToyEvents" in k) for c in (one, two)]
+    assert events[0] == events[1]
+
+
+def test_a_used_folder_is_refused_without_resume_and_resume_needs_one(run):
+    train(run("run.dir=here"), quiet=True)
+    with pytest.raises(ConfigError, match=r"here: run.dir: this folder already holds a run"):
+        train(run("run.dir=here"), quiet=True)
+    with pytest.raises(ConfigError, match="nothing to resume"):
+        train(run("run.dir=elsewhere"), resume=True, quiet=True)
+
+
+def test_accumulation_and_its_absence_give_the_same_weights(run):
+    sets = ("model.dropout=0.0", "trainer.precision=64-true", "trainer.max_epochs=2")
+    results = [
+        weights(train(run(*sets, f"run.dir=acc{cut}", f"optimizer.accumulate={cut}"), quiet=True).run_dir
+                / "checkpoints/last.ckpt")
+        for cut in (1, 2, 5)
+    ]
+    for other in results[1:]:
+        for name, value in results[0].items():
+            np.testing.assert_allclose(other[name].numpy(), value.numpy(), rtol=1e-9, atol=1e-12)
+
+
+def test_l8_a_head_that_no_batch_touches_does_not_move(run, monkeypatch):
+    import toy_parts
+
+    original = toy_parts.ToySampler.batch
+
+    def only_the_first_group(self, position):
+        return original(self, position) % self.index.offsets[1]
+
+    monkeypatch.setattr(toy_parts.ToySampler, "batch", only_the_first_group)
+    resolved = run("optimizer.weight_decay=0.5")
+    from visioncore_engine.build import build
+
+    start = {f"model.{k}": v.clone() for k, v in build(resolved).model.state_dict().items()}
+    end = weights(train(resolved, quiet=True).run_dir / "checkpoints/last.ckpt")
+    moved = {name for name, value in end.items() if not torch.equal(value, start[name])}
+    assert moved == {"model.shared.weight", "model.shared.bias", "model.heads.group0.weight", "model.heads.group0.bias"}
+
+
+def test_evaluate_scores_the_best_checkpoint_on_any_split(run):
+    result = train(run(), quiet=True)
+    registry = run().registry
+    found = evaluate(result.run_dir, splits=("validation", "test"), registry=registry)
+    assert found["validation"]["toy_error"].scalars["toy_error"] == pytest.approx(result.scores["val/toy_error"])
+    with (result.run_dir / "toy.csv").open() as file:
+        assert [row["split"] for row in csv.DictReader(file)] == ["validation"] * 3 + ["test"] * 3
+    with pytest.raises(DataError, match="no windows|nonsense"):
+        evaluate(result.run_dir, splits=("nonsense",), registry=registry)
+
+
+def test_a_model_loads_alone_and_predicts_as_in_the_run(run, tmp_path, monkeypatch):
+    result = train(run(), quiet=True)
+    path = (result.run_dir / "checkpoints/best.ckpt").resolve()
+    monkeypatch.chdir(tmp_path.parent)
+    model = load(path, registry=run.__call__().registry) if False else None
+    monkeypatch.chdir(tmp_path)
+    model = load(path, registry=run().registry)
+    assert list(model.groups) == ["group0", "group1", "group2"]
+    assert model.ids("group1") == ("g1c0", "g1c1", "g1c2", "g1c3", "g1c4")
+    assert not model.training
+    outputs = model("group1", torch.ones(2, 5))
+    assert outputs.shape == (2, 5)
+    assert not outputs.requires_grad
+    with pytest.raises(Exception, match=r"no group 'grup1'.*did you mean 'group1'"):
+        model("grup1", torch.ones(2, 5))
+
+
+def test_a_drifted_group_is_named_with_its_ids(run):
+    result = train(run("run.dir=drift"), quiet=True)
+    changed = run("run.dir=drift", "data.num_columns=5")
+    with pytest.raises(CheckpointError, match=r"group 'group0': 5 cells here, 4 in the checkpoint; unknown ids: g0c4"):
+        evaluate(result.run_dir, resolved=changed)
+
+
+def test_an_exception_of_a_plugin_is_named(run):
+    with pytest.raises(RunError, match=r"plugin 'toy_plugin'.*ValueError: the toy fails as asked"):
+        train(run("callbacks.toy_events.fail_at=3"), quiet=True)
+
+
+def test_a_non_finite_loss_stops_and_names_the_group(run):
+    with pytest.raises(RunError, match=r"step \d+: the loss is not finite in term 'y' of 'group"):
+        train(run("optimizer.lr=1e30", "optimizer.clip=null", "optimizer.name=toy_sgd"), quiet=True)
+
+
+def test_a_pattern_that_matches_nothing_says_where(run):
+    with pytest.raises(ConfigError, match=r"run\.yaml:8: regularizers\.shrink\.match: .*'heads\.\*\.wieght'"):
+        train(run("regularizers.shrink.match=heads.*.wieght"), quiet=True)
+
+
+def test_an_unknown_component_is_named(run):
+    with pytest.raises((PluginError, ConfigError), match=r"toy_lineer.*toy_linear"):
+        run("model=toy_lineer")
