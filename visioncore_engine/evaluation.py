@@ -6,7 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from visioncore_engine.registry import Registry
 from visioncore_engine.restore import TrainedModel, load
 from visioncore_engine.scoring import Scoring
 
-__all__ = ["evaluate", "evaluate_split", "write_results"]
+__all__ = ["SplitEvaluation", "evaluate", "evaluate_split", "open_split", "write_results"]
 
 
 @dataclass(frozen=True)
@@ -45,10 +45,11 @@ class SplitEvaluation:
     def batches(self, groups: Sequence[str] | None = None) -> Iterator[tuple[Batch, list[dict[str, Tensor]]]]:
         """Every window once, in order, with the model's outputs."""
         chosen = [source for source in self.sources if groups is None or source.group.name in groups]
-        with torch.inference_mode():
-            for batch in EvaluationLoader(chosen, self.batch_size):
-                moved = batch.to(self.device)
-                yield moved, predict(self.model, moved)
+        for batch in EvaluationLoader(chosen, self.batch_size):
+            moved = batch.to(self.device)
+            with torch.inference_mode():  # not around the yield: it would hold in the caller's code too
+                outputs = predict(self.model, moved)
+            yield moved, outputs
 
 
 def evaluate(
@@ -96,22 +97,31 @@ def evaluate(
     return results
 
 
-def evaluate_split(run: RunConfig, dataset: Dataset, model: TrainedModel, split: str) -> dict[str, Result]:
-    """Score one split: first the metrics, then the evaluators, which may use the metrics' results."""
+def open_split(run: RunConfig, dataset: Dataset, model: TrainedModel, split: str) -> SplitEvaluation:
+    """Put a trained model beside one split of its data; nothing is scored yet.
+
+    Raises
+    ------
+    DataError
+        Where the split has no windows.
+    """
     sources = dataset.sources(split, model.history)
     if not any(source.num_items for source in sources):
         raise DataError(Problem(what=f"the data have no windows in split {split!r}", key="--split", given=repr(split)))
     device = _device(run)
-    evaluation = SplitEvaluation(
+    return SplitEvaluation(
         dataset, model.model.to(device), split, {}, sources, run.loader.evaluation_batch_size, device
     )
+
+
+def evaluate_split(run: RunConfig, dataset: Dataset, model: TrainedModel, split: str) -> dict[str, Result]:
+    """Score one split: first the metrics, then the evaluators, which may use the metrics' results."""
+    evaluation = open_split(run, dataset, model, split)
     scoring = Scoring(dataset.groups, build_metrics(run, dataset.groups), None)
     for batch, outputs in evaluation.batches():
         scoring.update(outputs, batch)
     results, _ = scoring.compute()
-    evaluation = SplitEvaluation(
-        dataset, model.model, split, results, sources, run.loader.evaluation_batch_size, device
-    )
+    evaluation = replace(evaluation, scores=results)
     for choice in run.evaluate:
         results[choice.id] = choice.build(EvaluatorFacts(dataset.groups)).evaluate(evaluation)
     return results
