@@ -59,13 +59,17 @@ class LoaderOptions(Options):
     evaluation_batch_size: int = Field(
         1024, ge=1, description="predicted frames (or examples) per batch in validation and evaluation"
     )
-    prefetch: int = Field(2, ge=0, description="training batches read ahead by a background thread; 0 reads in the step")
+    prefetch: int = Field(
+        2, ge=0, description="training batches read ahead by a background thread; 0 reads in the step"
+    )
 
 
 class RunFolderOptions(Options):
     """Where a run leaves what it makes."""
 
-    name: str = Field("", pattern=r"^[A-Za-z0-9_.+=-]*$", description="name of the run; by default that of the run file")
+    name: str = Field(
+        "", pattern=r"^[A-Za-z0-9_.+=-]*$", description="name of the run; by default that of the run file"
+    )
     dir: str = Field("", description="the run folder itself; by default `runs/<name>/<time>`")
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-import re
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -13,11 +12,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from visioncore_engine.errors import PluginError, Problem, nearest
+from visioncore_engine.errors import PluginError, Problem
 from visioncore_engine.hookspecs import ENTRY_POINT_GROUP
 from visioncore_engine.registry.loading import Found, load
 from visioncore_engine.registry.lookup import Registry
-from visioncore_engine.registry.plugin import Plugin, trace
+from visioncore_engine.registry.plugin import Plugin, blocked_names, normalised, trace
 
 __all__ = ["discover"]
 
@@ -49,13 +48,11 @@ def discover(
         not an error here: it is listed as broken.
     """
     candidates = _installed(entry_points) + sorted(map(_from_file, dict.fromkeys(map(Path, files))), key=_order)
-    words = tuple(block)
-    _require_known(words, [plugin for plugin, _ in candidates])
-    blocked = {_normalised(word) for word in words}
+    blocked = blocked_names(block, [plugin for plugin, _ in candidates])
     plugins: list[Plugin] = []
     every = Found()
     for plugin, importer in candidates:
-        if {_normalised(plugin.name), _normalised(plugin.distribution)} & blocked:
+        if plugin.names & blocked:
             loaded, found = replace(plugin, status="blocked"), Found()
         else:
             loaded, found = load(plugin, importer)
@@ -86,16 +83,11 @@ def _installed(entry_points: Iterable[Any] | None) -> list[_Candidate]:
 
 def _order(candidate: _Candidate) -> tuple[str, ...]:
     plugin, _ = candidate
-    return _normalised(plugin.distribution), plugin.name, plugin.module
+    return normalised(plugin.distribution), plugin.name, plugin.module
 
 
 def _place(plugin: Plugin) -> tuple[str, str]:
-    return plugin.name, _normalised(plugin.distribution)
-
-
-def _normalised(name: str) -> str:
-    """Spell a distribution name as package indexes compare it (PEP 503)."""
-    return re.sub(r"[-_.]+", "-", name).lower()
+    return plugin.name, normalised(plugin.distribution)
 
 
 def _from_entry_point(point: Any) -> _Candidate:
@@ -158,17 +150,3 @@ def _import_file(name: str, path: Path) -> ModuleType:
             sys.modules[name] = before
         raise
     return module
-
-
-def _require_known(block: tuple[str, ...], plugins: list[Plugin]) -> None:
-    known = {name for plugin in plugins for name in (plugin.name, plugin.distribution) if name}
-    spelled = {_normalised(name) for name in known}
-    problems = []
-    for word in block:
-        if _normalised(word) not in spelled:
-            close = nearest(word, known)
-            hint = f"did you mean {close!r}? " if close else ""
-            what = f"there is no plugin {word!r} to block"
-            problems.append(Problem(what=what, key="plugins.block", todo=f"{hint}known: {', '.join(sorted(known))}"))
-    if problems:
-        raise PluginError(*problems)

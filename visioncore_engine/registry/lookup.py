@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 from visioncore_engine.component import KINDS, Command
 from visioncore_engine.errors import PluginError, Problem, nearest
-from visioncore_engine.registry.plugin import Declared, Entry, Plugin, describe_error, trace
+from visioncore_engine.registry.plugin import Declared, Entry, Plugin, blocked_names, describe_error, trace
 
 __all__ = ["Registry"]
 
@@ -48,6 +48,24 @@ class Registry:
     def candidates(self, kind: str, name: str) -> tuple[Entry, ...]:
         """Usable components of one name: several where the name is ambiguous."""
         return tuple(entry for entry in self._index.get((kind, name), ()) if not entry.refused)
+
+    def without(self, block: Iterable[str]) -> Registry:
+        """Return the registry without some plugins, by plugin name or distribution, as if they had been blocked.
+
+        Raises
+        ------
+        PluginError
+            Where a name is that of no plugin.
+        """
+        names = blocked_names(block, self.plugins)
+        kept = [entry for entry in self.entries if not names & entry.plugin.names]
+        return Registry(
+            plugins=tuple(replace(found, status="blocked") if names & found.names else found for found in self.plugins),
+            entries=tuple(kept),
+            declared_commands=tuple(item for item in self.declared_commands if not names & item.plugin.names),
+            declared_sections=tuple(item for item in self.declared_sections if not names & item.plugin.names),
+            declared_checks=tuple(item for item in self.declared_checks if not names & item.plugin.names),
+        )
 
     def find(self, kind: str, reference: str) -> Entry:
         """Look up ``name`` or ``plugin:name``.

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
 
 from visioncore_engine.component import Command, Component, resolve_address
-from visioncore_engine.errors import PluginError, Problem
+from visioncore_engine.errors import PluginError, Problem, nearest
 
-__all__ = ["Declared", "Entry", "Plugin", "describe_error", "load_address", "trace"]
+__all__ = ["Declared", "Entry", "Plugin", "blocked_names", "describe_error", "load_address", "normalised", "trace"]
 
 T = TypeVar("T")
 
@@ -53,6 +55,11 @@ class Plugin:
     def origin(self) -> str:
         """``distribution==version``, or the file."""
         return f"{self.distribution}=={self.version}" if self.distribution else (self.source or self.module)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """What the plugin may be blocked by: its name and its distribution, spelled as `normalised` does."""
+        return frozenset(normalised(name) for name in (self.name, self.distribution) if name)
 
     def __str__(self) -> str:
         return f"{self.name} ({self.origin})"
@@ -107,6 +114,34 @@ class Declared(Generic[T]):
         """
         address = self.value.build if isinstance(self.value, Command) else str(self.value)
         return load_address(address, self.plugin, self.home)
+
+
+def normalised(name: str) -> str:
+    """Spell a name as package indexes compare it (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def blocked_names(block: Iterable[str], plugins: Iterable[Plugin]) -> frozenset[str]:
+    """Check that every word of `block` is a plugin or distribution, and return the words normalised.
+
+    Raises
+    ------
+    PluginError
+        Where a word is neither.
+    """
+    known = {name for plugin in plugins for name in (plugin.name, plugin.distribution) if name}
+    spelled = {normalised(name) for name in known}
+    words = tuple(block)
+    problems = []
+    for word in words:
+        if normalised(word) not in spelled:
+            close = nearest(word, known)
+            hint = f"did you mean {close!r}? " if close else ""
+            what = f"there is no plugin {word!r} to block"
+            problems.append(Problem(what=what, key="plugins.block", todo=f"{hint}known: {', '.join(sorted(known))}"))
+    if problems:
+        raise PluginError(*problems)
+    return frozenset(map(normalised, words))
 
 
 def load_address(address: str, plugin: Plugin, home: str) -> Any:

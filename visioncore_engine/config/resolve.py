@@ -1,0 +1,111 @@
+"""`resolve`: run files in, a typed run out, or every mistake in them at once."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from visioncore_engine.config.blocks import Blocks
+from visioncore_engine.config.checks import check
+from visioncore_engine.config.compose import Composed, Source, compose, merge
+from visioncore_engine.config.interpolation import interpolate
+from visioncore_engine.config.node import Node, plain
+from visioncore_engine.config.resolved import Resolved
+from visioncore_engine.config.run import RunConfig
+from visioncore_engine.errors import ConfigError, PluginError, Problem, UserError
+from visioncore_engine.registry import Registry, discover
+
+__all__ = ["resolve"]
+
+
+def resolve(
+    paths: Source | Sequence[Source],
+    sets: Iterable[str] = (),
+    registry: Registry | None = None,
+    plugin_files: Iterable[str | os.PathLike[str]] = (),
+    block: Iterable[str] = (),
+) -> Resolved:
+    """Resolve a run.
+
+    Parameters
+    ----------
+    paths
+        One or several run files, laid over each other from left to right; a mapping of plain values stands for one.
+    sets
+        ``key=value`` each, laid over the files.
+    registry
+        The plugins to choose from; by default those that are installed.
+    plugin_files
+        Single files that are plugins too.
+    block
+        Plugins that are not even imported, besides those that the run names in ``plugins.block``.
+
+    Raises
+    ------
+    ConfigError, PluginError
+        With every mistake that was found, in the order of the files; PluginError where all of them are about the
+        choice of plugins.
+    """
+    sources = [paths] if isinstance(paths, str | os.PathLike | Mapping) else list(paths)
+    composed = compose(sources, sets)
+    root = interpolate(_named(composed, sources))
+    blocked, blocked_at = _blocked(root)
+    if registry is None:
+        registry = _discover((*block, *blocked), plugin_files, blocked_at)
+    elif blocked:
+        registry = registry.without(blocked)
+    blocks = Blocks(registry)
+    run = blocks.options(RunConfig, root)
+    if run is None or blocks.problems:
+        raise _error(blocks, composed.files)
+    resolved = Resolved(run, registry, composed.files, blocks.places, blocks.references)
+    problems = (*check(run, resolved.where), *registry.checks(run))
+    if problems:
+        raise ConfigError(*(replace(found, where=found.where or resolved.where(found.key)) for found in problems))
+    return resolved
+
+
+def _named(composed: Composed, sources: Sequence[Source]) -> Node:
+    """Give a run without a name that of its file."""
+    first = sources[0]
+    if isinstance(first, Mapping):
+        return composed.root
+    name = re.sub(r"[^A-Za-z0-9_.+=-]", "-", Path(first).stem)
+    default = Node({"run": Node({"name": Node(name, "default")}, "default")}, composed.root.where)
+    return merge(default, composed.root)
+
+
+def _blocked(root: Node) -> tuple[tuple[str, ...], str]:
+    """Plugins that the run itself blocks, needed before anything is validated; a wrong type is told later."""
+    node: Node | None = root
+    for key in ("plugins", "block"):
+        node = node.value.get(key) if node is not None and isinstance(node.value, dict) else None
+    words = plain(node) if node is not None and isinstance(node.value, list) else []
+    return tuple(word for word in words if isinstance(word, str)), node.where if node is not None else ""
+
+
+def _discover(block: Iterable[str], files: Iterable[str | os.PathLike[str]], blocked_at: str) -> Registry:
+    files = tuple(files)
+    try:
+        registry = discover(block=block, files=files)
+    except PluginError as error:
+        raise PluginError(*(replace(found, where=found.where or blocked_at) for found in error.problems)) from error
+    asked = {str(Path(file).resolve()) for file in files}
+    broken = [plugin for plugin in registry.plugins if plugin.status == "broken" and plugin.source in asked]
+    if broken:
+        raise PluginError(*(Problem(what=plugin.error, where=plugin.source) for plugin in broken))
+    return registry
+
+
+def _error(blocks: Blocks, files: Sequence[str]) -> UserError:
+    """All mistakes, in the order of the files and lines."""
+
+    def order(problem: Problem) -> tuple[int, int]:
+        file, _, line = problem.where.rpartition(":")
+        return (files.index(file) if file in files else len(files), int(line) if line.isdecimal() else 0)
+
+    problems = sorted(blocks.problems, key=order)
+    return (PluginError if len(blocks.plugin_problems) == len(problems) else ConfigError)(*problems)

@@ -1,0 +1,45 @@
+"""Words that look like secrets, which no record, log or message may show."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+__all__ = ["HIDDEN", "hides_password", "is_secret_key", "redact"]
+
+HIDDEN = "<hidden>"
+
+_KEY = re.compile(
+    r"(^|[_.-])(api_?keys?|access_?keys?|secret_?keys?|private_?keys?|auth|credentials?|passwd|passwords?|pwd"
+    r"|secrets?|tokens?)$",
+    re.IGNORECASE,
+)
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)([^/@\s:]*:[^/@\s]+)@")
+_KEY_VALUE = re.compile(r"^(?P<key>(--set[= ])?[^=\s]+)=(?P<value>.*)$", re.DOTALL)
+
+
+def is_secret_key(key: str) -> bool:
+    """Whether a key names a secret: ``api_key``, ``token``, ``password`` and the like."""
+    return _KEY.search(key) is not None
+
+
+def hides_password(value: Any) -> bool:
+    """Whether a text is an address with a password in it."""
+    return isinstance(value, str) and _URL.search(value) is not None
+
+
+def redact(value: Any, key: str = "") -> Any:
+    """Copy plain values with every secret replaced: values of secret keys, passwords in addresses, ``token=…``."""
+    if isinstance(value, Mapping):
+        return {name: redact(item, str(name)) for name, item in value.items()}
+    if is_secret_key(key) and value not in (None, ""):
+        return HIDDEN
+    if isinstance(value, str):
+        assignment = _KEY_VALUE.match(value)
+        if assignment is not None and is_secret_key(assignment["key"]):
+            return f"{assignment['key']}={HIDDEN}"
+        return _URL.sub(rf"\1{HIDDEN}@", value)
+    if isinstance(value, Sequence) and not isinstance(value, bytes):
+        return [redact(item) for item in value]
+    return value
