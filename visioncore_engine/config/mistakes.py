@@ -112,7 +112,8 @@ def _without_failed_branches(mistakes: Iterable[_Mistake]) -> list[_Mistake]:
     for at, members in unions.items():
         every = list(members.values())
         entered = [found for found in every if not all(item.path == at and item.is_misfit for item in found)]
-        kept += min(entered, key=len) if entered else every[0][:1]
+        furthest: list[_Mistake] = min(entered, key=len) if entered else every[0][:1]
+        kept += furthest
     return kept
 
 
