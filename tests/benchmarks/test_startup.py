@@ -12,7 +12,7 @@ PASS = [sys.executable, "-c", "pass"]
 
 @pytest.fixture
 def two_commands(startup, monkeypatch):
-    busy = [sys.executable, "-c", "sum(i * i for i in range(3_000_000))"]
+    busy = [sys.executable, "-c", "sum(i * i for i in range(500_000))"]
     monkeypatch.setattr(startup, "COMMANDS", {"bare": (PASS, None), "busy": (busy, 1000.0)})
     return startup
 
