@@ -30,7 +30,7 @@ from visioncore_engine.scoring import Scoring
 __all__ = ["SplitEvaluation", "evaluate", "evaluate_split", "open_split", "write_results"]
 
 
-@dataclass(frozen=True)
+@dataclass
 class SplitEvaluation:
     """A trained model and one split of its data, as evaluators see them (`contracts.Evaluation`)."""
 

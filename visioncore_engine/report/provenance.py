@@ -1,0 +1,80 @@
+"""The foot of the page: what trained, the resolved run, and what it was made with."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from visioncore_engine.report.context import ReportContext
+from visioncore_engine.report.section import Section, escape, mapping_html, note_html, table_html
+
+__all__ = ["highlight_yaml", "record_section", "run_section", "trained_section"]
+
+_LINE = re.compile(
+    r"""(?P<indent>\s*(?:-\ )*)
+        (?:(?P<key>[^\s#'"{\[][^:#]*|'[^']*'|"[^"]*"):(?=\s|$))?
+        (?P<rest>.*)""",
+    re.VERBOSE,
+)
+_SCALAR = re.compile(
+    r"""(?P<comment>(?:^|(?<=\s))\#.*)
+        |(?P<text>'[^']*'|"[^"]*")
+        |(?P<value>\b(?:true|false|null)\b|(?<![\w.])-?\d[\d_.]*(?:e[+-]?\d+)?(?![\w.]))""",
+    re.VERBOSE,
+)
+
+
+def trained_section(context: ReportContext) -> Section | None:
+    """Parameter groups, with first and last rate; None where neither the record nor the log tells."""
+    groups = context.record.get("parameters")
+    body = mapping_html(groups) if groups else ""
+    rates = {
+        name.removeprefix("rate/"): curve for name, curve in context.logged.curves.items() if name.startswith("rate/")
+    }
+    if rates:
+        rows = ([name, curve.values[0], max(curve.values), curve.values[-1]] for name, curve in rates.items())
+        body += table_html(["parameter group", "first rate", "highest rate", "last rate"], rows)
+    return Section("What trained", body, 900) if body else None
+
+
+def run_section(context: ReportContext) -> Section:
+    """Show the run as it was resolved, no default left implicit."""
+    if not context.run_text:
+        return Section("The run", note_html("The run folder holds no run.yaml."), 910)
+    lines = context.run_text.count("\n")
+    body = f"<details><summary>run.yaml, {lines} lines</summary><pre>{highlight_yaml(context.run_text)}</pre></details>"
+    return Section("The run", body, 910)
+
+
+def record_section(context: ReportContext) -> Section:
+    """Plugins and versions, code, seeds, hardware, data."""
+    if not context.record:
+        return Section("Record", note_html("The run folder holds no readable record.json."), 920)
+    shown = {key: value for key, value in context.record.items() if key not in ("parameters", "warnings")}
+    body = "".join(_record_part(key, value) for key, value in shown.items() if isinstance(value, (Mapping, list)))
+    plain = {key: value for key, value in shown.items() if not isinstance(value, (Mapping, list))}
+    return Section("Record", (mapping_html(plain) if plain else "") + body, 920)
+
+
+def _record_part(key: str, value: Any) -> str:
+    return f"<h3>{escape(key.replace('_', ' '))}</h3>{mapping_html(value)}"
+
+
+def highlight_yaml(text: str) -> str:
+    """YAML as escaped HTML: keys, texts, numbers and comments in spans of their own."""
+    return "\n".join("".join(_line(line)) for line in text.splitlines())
+
+
+def _line(line: str) -> Iterator[str]:
+    found = _LINE.fullmatch(line)
+    assert found is not None  # `rest` takes anything
+    yield escape(found["indent"])
+    if found["key"]:
+        yield f'<span class="key">{escape(found["key"])}</span>:'
+    rest, end = found["rest"], 0
+    for scalar in _SCALAR.finditer(rest):
+        yield escape(rest[end : scalar.start()])
+        yield f'<span class="{scalar.lastgroup}">{escape(scalar[0])}</span>'
+        end = scalar.end()
+    yield escape(rest[end:])
