@@ -11,10 +11,10 @@ from pydantic import BaseModel, ValidationError
 
 from visioncore_engine.component import KINDS, resolve_address
 from visioncore_engine.config.mistakes import FAILED, Path, problems_in
-from visioncore_engine.config.node import Node, as_mapping, shown, spread_word
+from visioncore_engine.config.node import Node, as_mapping, plain, spread_word
 from visioncore_engine.config.owned import IMPORT_KEYS
 from visioncore_engine.config.secrets import hides_password, is_secret_key
-from visioncore_engine.config.words import allows_none, is_mapping, models_in, step_into
+from visioncore_engine.config.words import allows_none, given, is_mapping, models_in, step_into
 from visioncore_engine.errors import ConfigError, PluginError, Problem, nearest
 from visioncore_engine.options import Choice, Options, Slot, slots
 from visioncore_engine.registry import Entry, Registry, load_address
@@ -104,7 +104,7 @@ class Blocks:
         block = spread_word(node)
         if not isinstance(block.value, dict):
             what = f"expected a {slot.kind}: its name, or a block {{name: …}}"
-            self._fail(Problem(what=what, where=node.where, key=key, given=shown(node)))
+            self._fail(Problem(what=what, where=node.where, key=key, given=given(plain(node))))
             return None
         written = block.value.get("name")
         if name is not None and "id" in block.value and block.value["id"].value != name:
@@ -177,7 +177,7 @@ class Blocks:
         """Refuse what looks like a secret: loggers write their options to disk and to the network."""
         kept = {}
         for word, child in items.items():
-            if is_secret_key(word) or hides_password(child.value):
+            if (is_secret_key(word) and child.value is not None) or hides_password(child.value):
                 what = "secrets belong in the environment, not in a run file; the value is not shown"
                 self._fail(Problem(what=what, where=child.where, key=f"{key}.{word}"))
             elif isinstance(child.value, dict):
@@ -248,7 +248,7 @@ class Blocks:
         if one_block or not isinstance(blocks.value, dict):
             what = f"expected a list of {KINDS[slot.kind].plural}, or a mapping from id to block"
             todo = "write it in a list: [...]" if one_block else ""
-            self._fail(Problem(what=what, where=node.where, key=key, given=shown(node), todo=todo))
+            self._fail(Problem(what=what, where=node.where, key=key, given=given(plain(node)), todo=todo))
             return FAILED
         self._remember(key, blocks)
         return [

@@ -23,13 +23,14 @@ from pathlib import Path
 from typing import Any
 
 from visioncore_engine.config.document import parse_value, read
+from visioncore_engine.config.interpolation import escape
 from visioncore_engine.config.node import Node, Origin, as_mapping, shown, spread_word, to_node
 from visioncore_engine.errors import ConfigError, Problem, nearest
 
 __all__ = ["Composed", "Source", "compose", "merge"]
 
 Source = str | os.PathLike[str] | Mapping[str, Any]
-"""A run file, or its content as plain values."""
+"""A run file, or plain values that are taken as they are: nothing in them is interpolated."""
 
 _NO_BLOCK = ("run",)
 
@@ -60,7 +61,7 @@ def compose(sources: Iterable[Source], sets: Iterable[str] = ()) -> Composed:
     reader = _Reader()
     for source in sources:
         if isinstance(source, Mapping):
-            reader.layers.append(to_node(source, "<mapping>"))
+            reader.layers.append(to_node(source, "<mapping>", escape))
         else:
             reader.read(os.fspath(source), "", ())
     for text in sets:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from visioncore_engine.config.secrets import HIDDEN, is_secret_key, redact
 from visioncore_engine.errors import ConfigError, Problem
 
 __all__ = ["Node", "Origin", "Scalar", "as_mapping", "block_id", "plain", "shown", "spread_word", "to_node"]
@@ -66,26 +67,27 @@ def plain(node: Node) -> Any:
     return node.value
 
 
-def to_node(value: Any, where: str) -> Node:
-    """Turn plain values from Python into a node."""
+def to_node(value: Any, where: str, change: Callable[[str], str] = str) -> Node:
+    """Turn plain values from Python into a node; `change` is applied to every text."""
     if isinstance(value, Mapping):
-        return Node({str(key): to_node(child, where) for key, child in value.items()}, where)
+        return Node({str(key): to_node(child, where, change) for key, child in value.items()}, where)
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return Node([to_node(child, where) for child in value], where)
-    return Node(value, where, quoted=isinstance(value, str))
+        return Node([to_node(child, where, change) for child in value], where)
+    return Node(change(value), where, quoted=True) if isinstance(value, str) else Node(value, where)
 
 
 def shown(node: Node) -> str:
-    """Return the value as a reader knows it from the file, on one line."""
+    """Return the value as a reader knows it from the file, on one line, without secrets."""
     if isinstance(node.value, dict):
-        return "{" + ", ".join(f"{key}: {shown(child)}" for key, child in node.value.items()) + "}"
+        items = (f"{key}: {HIDDEN if is_secret_key(key) else shown(child)}" for key, child in node.value.items())
+        return "{" + ", ".join(items) + "}"
     if isinstance(node.value, list):
         return "[" + ", ".join(shown(child) for child in node.value) + "]"
     if isinstance(node.value, bool):
         return "true" if node.value else "false"
     if node.value is None:
         return "null"
-    return repr(node.value) if node.quoted else str(node.value)
+    return repr(redact(node.value)) if node.quoted else str(redact(node.value))
 
 
 def spread_word(node: Node) -> Node:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from visioncore_engine.config.blocks import Blocks
 from visioncore_engine.config.checks import check
@@ -18,7 +19,7 @@ from visioncore_engine.config.run import RunConfig
 from visioncore_engine.errors import ConfigError, PluginError, Problem, UserError
 from visioncore_engine.registry import Registry, discover
 
-__all__ = ["resolve"]
+__all__ = ["resolve", "resolve_mapping"]
 
 
 def resolve(
@@ -66,6 +67,29 @@ def resolve(
     if problems:
         raise ConfigError(*(replace(found, where=found.where or resolved.where(found.key)) for found in problems))
     return resolved
+
+
+def resolve_mapping(content: Mapping[str, Any], *, registry: Registry | None = None, where: str) -> RunConfig:
+    """Resolve a run that was dumped before, e.g. into a checkpoint.
+
+    Parameters
+    ----------
+    content
+        What `Resolved.dump` gave.
+    registry
+        The plugins to choose from; by default those that are installed.
+    where
+        What messages name as the place.
+
+    Raises
+    ------
+    ConfigError, PluginError
+        As `resolve`.
+    """
+    try:
+        return resolve(content, registry=registry).run
+    except UserError as error:
+        raise type(error)(*(replace(found, where=where) for found in error.problems)) from error
 
 
 def _named(composed: Composed, sources: Sequence[Source]) -> Node:

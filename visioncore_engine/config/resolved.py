@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from visioncore_engine.config.checks import each_choice
 from visioncore_engine.config.node import Node, Origin
 from visioncore_engine.config.run import RunConfig
+from visioncore_engine.config.secrets import HIDDEN, is_secret_key, redact
 from visioncore_engine.config.text import to_yaml
 from visioncore_engine.errors import ConfigError, Problem, nearest
 from visioncore_engine.options import Choice, slots
@@ -45,6 +46,11 @@ class Resolved:
     files: tuple[str, ...]
     places: Mapping[str, Node]
     references: Mapping[str, str]
+
+    @property
+    def name(self) -> str:
+        """Name of the run."""
+        return self.run.run.name or "run"
 
     def choices(self) -> Iterator[tuple[str, Choice]]:
         """Every selected block with its dotted key."""
@@ -89,11 +95,18 @@ class Resolved:
         node = self.places.get(key)
         if node is None:
             return (Origin("default", json.dumps(value)),)
+        if is_secret_key(key.rpartition(".")[2]):
+            return tuple(Origin(origin.where, HIDDEN) for origin in node.history)
         return node.history
 
     def dump(self) -> dict[str, Any]:
-        """Return the run as plain values, filled with every default; lists of blocks as mappings id -> block."""
-        return self._dump(self.run, "")
+        """Return the run as plain values, filled with every default; lists of blocks as mappings id -> block.
+
+        `resolve` takes it back and gives an equal run. Only secrets are not in it: what is written, logged or
+        hashed is made of this.
+        """
+        content: dict[str, Any] = redact(self._dump(self.run, ""))
+        return content
 
     def to_yaml(self) -> str:
         """Return the run as a run file that resolves to the same run; each value that is no default says whence."""

@@ -11,8 +11,8 @@ __all__ = ["HIDDEN", "hides_password", "is_secret_key", "redact"]
 HIDDEN = "<hidden>"
 
 _KEY = re.compile(
-    r"(^|[_.-])(api_?keys?|access_?keys?|secret_?keys?|private_?keys?|auth|credentials?|passwd|passwords?|pwd"
-    r"|secrets?|tokens?)$",
+    r"(^|[_.-])(api_?key|access_?key|secret_?key|private_?key|credentials?|passphrase|passwd|password|pwd|secret"
+    r"|(api|access|auth|bearer|hf|wandb)_?token)$|^(auth|token)$",
     re.IGNORECASE,
 )
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)([^/@\s:]*:[^/@\s]+)@")
@@ -33,11 +33,11 @@ def redact(value: Any, key: str = "") -> Any:
     """Copy plain values with every secret replaced: values of secret keys, passwords in addresses, ``token=…``."""
     if isinstance(value, Mapping):
         return {name: redact(item, str(name)) for name, item in value.items()}
-    if is_secret_key(key) and value not in (None, ""):
+    if is_secret_key(key) and value is not None and value != "":
         return HIDDEN
     if isinstance(value, str):
         assignment = _KEY_VALUE.match(value)
-        if assignment is not None and is_secret_key(assignment["key"]):
+        if assignment is not None and is_secret_key(assignment["key"].rpartition(".")[2]):
             return f"{assignment['key']}={HIDDEN}"
         return _URL.sub(rf"\1{HIDDEN}@", value)
     if isinstance(value, Sequence) and not isinstance(value, bytes):
