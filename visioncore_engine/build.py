@@ -16,6 +16,7 @@ from visioncore_engine.config.run import RunConfig
 from visioncore_engine.contracts import (
     Dataset,
     DatasetFacts,
+    GroupSpec,
     Index,
     LossFacts,
     Metric,
@@ -33,9 +34,9 @@ from visioncore_engine.contracts import (
     TransformFacts,
 )
 from visioncore_engine.data.index import build_index
-from visioncore_engine.errors import ConfigError, Problem, UserError
+from visioncore_engine.errors import ConfigError, DataError, Problem, UserError
 from visioncore_engine.objective import Objective
-from visioncore_engine.options import OptimizerOptions, SamplerOptions
+from visioncore_engine.options import Choice, LossOptions, OptimizerOptions, SamplerOptions
 from visioncore_engine.parameters import group_parameters, loss_coefficients
 from visioncore_engine.regularization import Regularization
 
@@ -85,14 +86,14 @@ def build_dataset(run: RunConfig, state: Mapping[str, Any] | None = None) -> Dat
     return dataset
 
 
-def build_model(run: RunConfig, groups: Sequence[Any]) -> nn.Module:
-    """Build the model for groups of data, with initial values that only `seed` decides."""
-    seed_everything(run.seed)
-    model: nn.Module = run.model.build(ModelFacts(tuple(groups), run.seed))
+def build_model(choice: Choice, groups: Sequence[GroupSpec], seed: int) -> nn.Module:
+    """Build a model for groups of data, with initial values that only `seed` decides."""
+    seed_everything(seed)
+    model: nn.Module = choice.build(ModelFacts(tuple(groups), seed))
     return model
 
 
-def build_metrics(run: RunConfig, groups: Sequence[Any]) -> dict[str, Metric]:
+def build_metrics(run: RunConfig, groups: Sequence[GroupSpec]) -> dict[str, Metric]:
     """Build the metrics of a run, by id."""
     return {choice.id: choice.build(MetricFacts(tuple(groups))) for choice in run.metrics}
 
@@ -118,19 +119,22 @@ def build(resolved: Resolved, *, fused: bool = False, state: Mapping[str, Any] |
     with _at(resolved, "data"):
         dataset = build_dataset(run, state)
     with _at(resolved, "model"):
-        model = build_model(run, dataset.groups)
+        model = build_model(run.model, dataset.groups, run.seed)
         history = _history(model)
     with _at(resolved, "data"):
         index = build_index(dataset.sources("train", history))
         validation = dataset.sources("validation", history)
+        if not any(source.num_items for source in validation):
+            raise DataError(Problem(what="no validation window in any group: nothing could choose a checkpoint"))
     sampler_options = run.sampler.options
     assert isinstance(sampler_options, SamplerOptions)
     sampler: Sampler = run.sampler.build(SamplerFacts(index, run.seed))
     steps_per_epoch = sampler.steps_per_epoch()
     total_steps = _total_steps(run, steps_per_epoch)
     loss = run.loss.build(LossFacts(dataset.groups))
+    assert isinstance(run.loss.options, LossOptions)
     with _at(resolved, "loss.weighting"):
-        coefficients = loss_coefficients(getattr(run.loss.options, "weighting"), index)  # noqa: B009 - a base option of the kind
+        coefficients = loss_coefficients(run.loss.options.weighting, index)
     optimizer_options = run.optimizer.options
     assert isinstance(optimizer_options, OptimizerOptions)
     with _at(resolved, "optimizer.groups"):

@@ -18,6 +18,7 @@ from visioncore_engine.data.loader import PlanStep
 from visioncore_engine.describe import group_to_plain
 from visioncore_engine.errors import RunError
 from visioncore_engine.objective import predict
+from visioncore_engine.options import OptimizerOptions
 from visioncore_engine.scoring import Scoring
 
 __all__ = ["TrainingModule"]
@@ -124,10 +125,11 @@ class TrainingModule(pl.LightningModule):
         )
 
     def _clip(self) -> Tensor | None:
-        clip = getattr(self.parts.run.optimizer.options, "clip")  # noqa: B009 - a base option of the kind
-        if clip is None:
+        options = self.parts.run.optimizer.options
+        assert isinstance(options, OptimizerOptions)
+        if options.clip is None:
             return None
-        norm = torch.nn.utils.clip_grad_norm_(self._trainable, clip, foreach=True)
+        norm = torch.nn.utils.clip_grad_norm_(self._trainable, options.clip, foreach=True)
         if not math.isfinite(norm.item()):
             raise RunError(f"run failed: step {self.global_step}: the gradient is not finite though the loss is")
         return norm

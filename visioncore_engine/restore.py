@@ -5,21 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor, nn
 
 from visioncore_engine.build import build_model
 from visioncore_engine.checkpoint import read_checkpoint
-from visioncore_engine.config import resolve_mapping
+from visioncore_engine.config import resolve_part
 from visioncore_engine.contracts import Batch, Group, GroupSpec
 from visioncore_engine.describe import group_from_plain
 from visioncore_engine.errors import CheckpointError, Problem, UsageError, nearest
 from visioncore_engine.objective import predict
+from visioncore_engine.options import Choice, Options, Slot
 from visioncore_engine.registry import Registry
 
 __all__ = ["TrainedModel", "load", "load_weights"]
+
+
+class _ModelBlock(Options):
+    seed: int
+    model: Annotated[Choice, Slot("model")]
 
 
 class TrainedModel(nn.Module):
@@ -148,9 +154,10 @@ def load(path: str | Path, *, registry: Registry | None = None) -> TrainedModel:
     """
     payload = read_checkpoint(path)
     own = payload["visioncore"]
-    run = resolve_mapping(own["run"], registry=registry, where=str(path))
+    # The model's block alone: a logger or sampler that is not installed here does not matter.
+    part = resolve_part(_ModelBlock, {key: own["run"][key] for key in ("seed", "model")}, registry)
     groups = [group_from_plain(group) for group in own["groups"]]
-    model = build_model(run, groups)
+    model = build_model(part.model, groups, part.seed)
     load_weights(model, payload, str(path))
     return TrainedModel(model, {group.name: group for group in groups}, own)
 

@@ -80,7 +80,7 @@ def train(resolved: Resolved, *, resume: bool = False, quiet: bool = False) -> R
         Where a plugin or the numbers failed.
     """
     run = resolved.run
-    folder = RunFolder.open(resolved.name, run.run.dir, resume=resume)
+    folder = RunFolder.open(run.run.name or "run", run.run.dir, resume=resume)
     saved = _last_checkpoint(folder) if resume else None
     if run.trainer.threads is not None:
         torch.set_num_threads(run.trainer.threads)
@@ -166,7 +166,7 @@ def _fused(resolved: Resolved, device: str) -> bool:
 def _loggers(resolved: Resolved, folder: RunFolder, saved: Mapping[str, Any] | None) -> list[Logger]:
     ids = saved["visioncore"]["loggers"] if saved else {}
     return [
-        choice.build(LoggerFacts(folder.path, resolved.name, resolved.dump(), ids.get(choice.id)))
+        choice.build(LoggerFacts(folder.path, resolved.run.run.name, resolved.dump(), ids.get(choice.id)))
         for choice in resolved.run.loggers
     ]
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from visioncore_engine.config.blocks import Blocks
+from visioncore_engine.config.blocks import AnyOptions, Blocks
 from visioncore_engine.config.checks import check
 from visioncore_engine.config.compose import Composed, Source, compose, merge
 from visioncore_engine.config.interpolation import interpolate
@@ -90,6 +90,22 @@ def resolve_mapping(content: Mapping[str, Any], *, registry: Registry | None = N
         return resolve(content, registry=registry).run
     except UserError as error:
         raise type(error)(*(replace(found, where=where) for found in error.problems)) from error
+
+
+def resolve_part(model: type[AnyOptions], content: Mapping[str, object], registry: Registry | None = None) -> AnyOptions:
+    """Resolve a part of a run: an options class with slots, from plain values.
+
+    Raises
+    ------
+    ConfigError, PluginError
+        With every mistake that was found.
+    """
+    composed = compose([content], ())
+    blocks = Blocks(discover() if registry is None else registry)
+    found = blocks.options(model, composed.root)
+    if found is None:
+        raise _error(blocks, composed.files)
+    return found
 
 
 def _named(composed: Composed, sources: Sequence[Source]) -> Node:
