@@ -1,0 +1,1 @@
+"""Data sets of labelled examples: arrays on disk, shapes rendered in memory."""

@@ -1,0 +1,1 @@
+"""Where logged values go: files in the run folder, TensorBoard, Weights & Biases."""

@@ -1,0 +1,42 @@
+"""What a user may write for callbacks."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from visioncore_engine.options import Options
+
+__all__ = ["EarlyStoppingOptions", "HeartbeatOptions"]
+
+
+class HeartbeatOptions(Options):
+    """One line now and then: step, loss, predictions per second, validation score."""
+
+    every: int | None = Field(None, ge=1, description="optimizer steps between two lines")
+    epochs: bool = Field(True, description="also a line after each validation")
+    stream: Literal["stdout", "stderr", "log"] = Field(
+        "stdout", description="where lines go: a stream, or Python logging at level INFO"
+    )
+
+    @model_validator(mode="after")
+    def _beats(self) -> HeartbeatOptions:
+        if self.every is None and not self.epochs:
+            raise ValueError("nothing would be written: set `every`, or leave `epochs` on")
+        return self
+
+
+class EarlyStoppingOptions(Options):
+    """Stop when a monitored value has not improved for `patience` validations."""
+
+    monitor: str = Field("", description="logged value that is watched; by default the run's `checkpoint.monitor`")
+    mode: Literal["", "min", "max"] = Field("", description="which is better; by default the run's `checkpoint.mode`")
+    patience: int = Field(10, ge=0, description="validations without improvement that are put up with")
+    min_delta: float = Field(0.0, ge=0, description="smallest change that is an improvement")
+
+    @model_validator(mode="after")
+    def _own_monitor_has_a_mode(self) -> EarlyStoppingOptions:
+        if bool(self.monitor) != bool(self.mode):
+            raise ValueError("`monitor` and `mode` are set together, or neither is")
+        return self
