@@ -1,0 +1,211 @@
+"""Every command, run file and snippet of the documentation is true.
+
+A block's info string may say more than its language: ``yaml overlay`` is laid over the demo, ``yaml wrong`` and
+``console fails`` must be refused as a user's mistake. A comment before a block may say that it is a copy of a file
+(``<!-- file: PATH -->``), a part of one (``<!-- part of: PATH -->``), or what a reader writes into one
+(``<!-- write: PATH -->``).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from visioncore_engine import resolve
+from visioncore_engine.errors import ConfigError
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+FENCE = re.compile(
+    r"(?:^<!-- (?P<marker>file|part of|write): (?P<path>\S+) -->\n)?^```(?P<info>[^\n`]*)\n(?P<text>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
+)
+QUICK = ("check", "explain", "plugins", "schema", "show", "train")  # `train` is checked here, and run by the slow test
+TRIED = ("README.md", "docs/plugins.md", "docs/data.md")  # pages whose commands are carried out in order
+SMALL = ("--set", "trainer.max_epochs=1", "--set", "sampler.batches_per_epoch=2")
+
+
+@dataclass(frozen=True)
+class Block:
+    """One fenced block of a page."""
+
+    page: str
+    line: int
+    language: str
+    words: tuple[str, ...]
+    text: str
+    marker: str
+    path: str
+
+    @property
+    def commands(self) -> list[list[str]]:
+        """Commands of a console block, split into words."""
+        lines = self.text.replace("\\\n", " ").splitlines()
+        return [shlex.split(line, comments=True) for line in lines if line.strip() and not line.startswith("#")]
+
+
+def read(page: Path) -> list[Block]:
+    text = page.read_text(encoding="utf-8")
+    name = page.relative_to(ROOT).as_posix()
+    found = []
+    for match in FENCE.finditer(text):
+        language, *words = match["info"].split() or [""]
+        line = text.count("\n", 0, match.start("info")) + 1
+        found.append(
+            Block(name, line, language, tuple(words), match["text"], match["marker"] or "", match["path"] or "")
+        )
+    return found
+
+
+BLOCKS = [block for page in PAGES for block in read(page)]
+
+
+def params(*languages: str, marker: tuple[str, ...] = ("", "write")) -> list:
+    chosen = [block for block in BLOCKS if block.language in languages and block.marker in marker]
+    return [pytest.param(block, id=f"{block.page}:{block.line}") for block in chosen]
+
+
+def commands() -> list:
+    return [
+        pytest.param(block, words, id=f"{block.page}:{block.line} {' '.join(words)}")
+        for block in BLOCKS
+        if block.language == "console"
+        for words in block.commands
+    ]
+
+
+class Reader:
+    """Somebody who follows a page: a folder with the run files, in which the example package is installed."""
+
+    def __init__(self, home: Path, site: Path) -> None:
+        self.home = home
+        self.environment = {**os.environ, "PYTHONPATH": str(site), "OMP_NUM_THREADS": "1", "WANDB_MODE": "offline"}
+        for name in ("configs", "benchmarks"):
+            shutil.copytree(ROOT / name, home / name, ignore=shutil.ignore_patterns("__pycache__"))
+
+    def write(self, page: str) -> None:
+        """Write what the page tells its reader to write."""
+        for block in BLOCKS:
+            if block.page == page and block.marker == "write":
+                (self.home / block.path).write_text(block.text, encoding="utf-8")
+
+    def python(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, *arguments]
+        return subprocess.run(command, cwd=self.home, env=self.environment, capture_output=True, text=True, check=False)
+
+    def visioncore(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return self.python("-m", "visioncore_engine.cli", *arguments)
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory):
+    """A folder with the installed example package; a namesake in it hides no installed engine."""
+    folder = tmp_path_factory.mktemp("site")
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
+    package = str(ROOT / "plugins" / "example-lab")
+    subprocess.run([*pip, "--disable-pip-version-check", "--target", str(folder), package], check=True)
+    return folder
+
+
+@pytest.fixture
+def reader(tmp_path, site):
+    return Reader(tmp_path, site)
+
+
+@pytest.mark.parametrize("block", params("python", "yaml", "toml", marker=("file", "part of")))
+def test_code_is_that_of_the_file(block):
+    text = (ROOT / block.path).read_text(encoding="utf-8")
+    if block.marker == "file":
+        assert block.text == text, f"{block.page}:{block.line} is not {block.path}"
+    else:
+        assert block.text.rstrip("\n") in text, f"{block.page}:{block.line} is not part of {block.path}"
+
+
+@pytest.mark.parametrize("block", params("yaml"))
+def test_run_files_resolve(block, tmp_path):
+    path = tmp_path / "run.yaml"
+    path.write_text(block.text, encoding="utf-8")
+    files = [path] if block.words == () else [ROOT / "configs" / "demo.yaml", path]
+    if "wrong" in block.words:
+        with pytest.raises(ConfigError) as error:
+            resolve(files)
+        assert all(problem.where and problem.todo for problem in error.value.problems)
+    else:
+        assert resolve(files).run.trainer
+
+
+@pytest.mark.parametrize("block", params("python"))
+def test_snippets_compile(block):
+    compile(block.text, f"{block.page}:{block.line}", "exec")
+
+
+@pytest.mark.parametrize(("block", "words"), commands())
+def test_commands_are_understood(block, words, reader):
+    program, *arguments = words
+    reader.write(block.page)
+    if program == "make":
+        targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+        assert arguments[0] in targets
+    elif program in ("pip", "python"):
+        files = [word for word in arguments if "/" in word or word.endswith((".txt", ".py"))]
+        assert all((ROOT / file).exists() for file in files), words
+    elif program == "visioncore" and arguments[0] in QUICK:
+        if arguments[0] == "train":
+            arguments = ["check", *(word for word in arguments[1:] if word != "--resume")]
+        done = reader.visioncore(*(word for word in arguments if word != "--build"))
+        assert done.returncode == (2 if "fails" in block.words else 0), done.stdout + done.stderr
+    elif program == "visioncore":
+        done = reader.visioncore(*takewhile_command(arguments), "--help")
+        assert done.returncode == 0, done.stderr
+    else:
+        pytest.fail(f"a page tells the reader to run {program!r}, and no test knows how")
+
+
+def takewhile_command(arguments: list[str]) -> list[str]:
+    """The command and, for `data`, its second word."""
+    return arguments[:2] if arguments[0] in ("checkpoint", "data") else arguments[:1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", TRIED)
+def test_a_reader_gets_through_the_page(page, reader):
+    """Writes, runs and executes everything of a page, in its order; trainings are cut to two steps an epoch."""
+    for block in BLOCKS:
+        if block.page != page or block.marker in ("file", "part of"):
+            continue
+        if block.marker == "write":
+            (reader.home / block.path).write_text(block.text, encoding="utf-8")
+        if block.language == "python" and block.marker == "":
+            done = reader.python("-c", block.text)
+            assert done.returncode == 0, f"{page}:{block.line}\n{done.stdout}{done.stderr}"
+        for program, *arguments in block.commands if block.language == "console" else []:
+            if program == "visioncore":
+                done = reader.visioncore(*arguments, *(SMALL if arguments[0] == "train" else ()))
+                expected = 2 if "fails" in block.words else 0
+                assert done.returncode == expected, f"{page}:{block.line} {arguments}\n{done.stdout}{done.stderr}"
+
+
+def test_links_lead_somewhere():
+    link = re.compile(r"\]\((?!https?:)([^)#]+)")
+    for page in [*PAGES, ROOT / "plugins" / "example-lab" / "README.md"]:
+        for target in link.findall(page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_every_kind_and_hook_is_named():
+    from visioncore_engine.component import KINDS
+
+    text = (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")
+    assert [kind for kind in KINDS.values() if f"| {kind.name} | {kind.summary} |" not in text] == []
+
+
+def test_the_readme_fits_on_its_screens():
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) < 120
