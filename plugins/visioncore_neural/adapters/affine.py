@@ -66,8 +66,9 @@ class Affine(nn.Module):
             columns = columns @ _interpolation(self._x * self.theta[0], width)
             return rows.T @ inputs @ columns
         blurred = rows.T @ inputs @ columns if self.log_sigma is not None else inputs
-        x, y = torch.meshgrid(self._x, self._y, indexing="xy")
-        grid = torch.stack([x, y, torch.ones_like(x)], dim=-1) @ self.theta.T  # (P, Q, 2)
+        # Not a matrix product: autocast would round the coordinates to bfloat16, a tenth of a pixel.
+        x, y = self._x[None, :, None], self._y[:, None, None]
+        grid = x * self.theta[:, 0] + y * self.theta[:, 1] + self.theta[:, 2]  # (P, Q, 2)
         sampled = nn.functional.grid_sample(
             blurred.flatten(1, 2),
             grid.expand(len(inputs), -1, -1, -1),

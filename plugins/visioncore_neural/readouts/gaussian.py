@@ -82,7 +82,8 @@ class Gaussian(nn.Module):
         """Drive of every unit in every frame: (B, C, T, H, W) -> (B, T, N)."""
         weights = (self.mask().unsqueeze(-1) * self.features[:, None, None, :]).flatten(1)  # (N, H W C)
         frames = features.permute(0, 2, 3, 4, 1).flatten(2)  # (B, T, H W C): a view of channels-last features
-        return nn.functional.linear(frames, weights, self.bias)
+        # The bias outside: under autocast the product is rounded to bfloat16, and the drive is mostly bias.
+        return nn.functional.linear(frames, weights) + self.bias
 
 
 def _centres(num_pixels: int) -> Tensor:

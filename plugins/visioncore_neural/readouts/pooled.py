@@ -31,4 +31,5 @@ class Pooled(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Drive of every unit in every frame: (B, C, T, H, W) -> (B, T, N)."""
-        return nn.functional.linear(features.mean(dim=(3, 4)).transpose(1, 2), self.features, self.bias)
+        pooled = features.mean(dim=(3, 4)).transpose(1, 2)
+        return nn.functional.linear(pooled, self.features) + self.bias

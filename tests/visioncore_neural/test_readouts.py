@@ -1,0 +1,154 @@
+"""Readouts: features to the drive of each unit."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from neural_models import choice, double, recording
+from pydantic import ValidationError
+from torch import nn
+
+from visioncore_engine.contracts import ReadoutFacts
+from visioncore_neural.options.readout import GaussianOptions
+
+
+def build(name="gaussian", shape=(4, 5, 7), num_units=3, *, seed=0, **options):
+    torch.manual_seed(seed)
+    spec = recording(num_units=num_units)
+    with double():
+        return choice("readout", name, **options).build(ReadoutFacts(shape, spec, spec.targets["robs"]))
+
+
+def scattered(**options):
+    readout = build(**options)
+    for parameter in readout.parameters():
+        nn.init.normal_(parameter, std=0.5)
+    return readout
+
+
+def features(shape=(4, 5, 7), num_windows=2, num_frames=3):
+    draw = torch.Generator().manual_seed(0)
+    return torch.randn(num_windows, shape[0], num_frames, *shape[1:], generator=draw, dtype=torch.float64)
+
+
+def window(mean, std, theta, height, width):
+    """The mask from its formula, pixel by pixel."""
+    mask = np.zeros((height, width))
+    for i, y in enumerate(np.linspace(-1, 1, height) if height > 1 else [0.0]):
+        for j, x in enumerate(np.linspace(-1, 1, width) if width > 1 else [0.0]):
+            dx, dy = x - mean[0], y - mean[1]
+            along = np.cos(theta) * dx + np.sin(theta) * dy
+            across = -np.sin(theta) * dx + np.cos(theta) * dy
+            mask[i, j] = np.exp(-0.5 * ((along / std[0]) ** 2 + (across / std[1]) ** 2))
+    return mask / mask.sum()
+
+
+@pytest.mark.parametrize("rotate", [False, True])
+@pytest.mark.parametrize("shape", [(4, 5, 7), (4, 1, 9), (4, 1, 1)], ids=["2-D", "1-D", "no space"])
+def test_gaussian_equals_its_formula(shape, rotate):
+    readout = scattered(shape=shape, rotate=rotate)
+    mean, std = readout.mean.detach().numpy(), readout.std.detach().numpy()
+    theta = readout.theta.detach().numpy() if rotate else np.zeros(3)
+    masks = np.stack([window(mean[n], std[n], theta[n], *shape[1:]) for n in range(3)])
+    np.testing.assert_allclose(readout.mask().detach().numpy(), masks, rtol=1e-10, atol=1e-14)
+    x = features(shape)
+    expected = np.einsum("bcthw,nhw,nc->btn", x.numpy(), masks, readout.features.detach().numpy())
+    expected += readout.bias.detach().numpy()
+    np.testing.assert_allclose(readout(x).detach().numpy(), expected, rtol=1e-10, atol=1e-12)
+
+
+def test_means_are_x_then_y_and_grow_rightward_and_downward():
+    readout = build(shape=(1, 5, 9), num_units=2)
+    with torch.no_grad():
+        readout.mean.copy_(torch.tensor([[1.0, 0.0], [0.0, 1.0]]))
+        readout.log_std.fill_(-2.0)
+    peaks = [divmod(int(mask.argmax()), 9) for mask in readout.mask()]
+    assert peaks == [(2, 8), (4, 4)]
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    mean=st.tuples(*[st.floats(-30, 30)] * 2),
+    log_std=st.tuples(*[st.floats(-40, 5)] * 2),
+    theta=st.floats(-10, 10),
+    height=st.integers(1, 9),
+    width=st.integers(1, 9),
+)
+def test_masks_are_positive_finite_and_sum_to_one_wherever_they_wander(mean, log_std, theta, height, width):
+    readout = build(shape=(2, height, width), num_units=1, rotate=True)
+    with torch.no_grad():
+        readout.mean.copy_(torch.tensor([mean]))
+        readout.log_std.copy_(torch.tensor([log_std]))
+        readout.theta.fill_(theta)
+    mask = readout.mask()
+    assert mask.min() >= 0
+    assert abs(mask.sum().item() - 1) < 1e-12
+    readout(features((2, height, width))).sum().backward()
+    assert all(torch.isfinite(parameter.grad).all() for parameter in readout.parameters())
+
+
+@pytest.mark.parametrize("name", ["gaussian", "pooled"])
+def test_a_map_without_space_is_read_as_its_value(name):
+    readout = build(name)
+    level = features((4, 1, 1))
+    expected = torch.einsum("bct,nc->btn", level[..., 0, 0], readout.features) + readout.bias
+    torch.testing.assert_close(readout(level.expand(-1, -1, -1, 5, 7)), expected, rtol=1e-12, atol=1e-12)
+
+
+def test_pooled_equals_its_formula():
+    readout = scattered(name="pooled")
+    x = features()
+    expected = torch.einsum("bcthw,nc->btn", x, readout.features) / 35 + readout.bias
+    torch.testing.assert_close(readout(x), expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("options", [{}, {"rotate": True}, {"name": "pooled"}])
+def test_gradients_equal_finite_differences(options):
+    readout = scattered(shape=(2, 3, 4), num_units=2, **options)
+    names, values = zip(*readout.named_parameters(), strict=True)
+    x = features((2, 3, 4), 1, 2).requires_grad_()
+
+    def call(inputs, *parameters):
+        return torch.func.functional_call(readout, dict(zip(names, parameters, strict=True)), (inputs,))
+
+    assert torch.autograd.gradcheck(call, (x, *values))
+
+
+@pytest.mark.parametrize("name", ["gaussian", "pooled"])
+def test_memory_layout_and_other_windows_change_nothing(name):
+    readout = build(name)
+    x = features(num_windows=3)
+    last = x.contiguous(memory_format=torch.channels_last_3d)
+    torch.testing.assert_close(readout(x), readout(last), rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(readout(x[:1]), readout(x)[:1], rtol=1e-12, atol=1e-12)
+
+
+def test_starts_as_the_options_say():
+    readout = build(num_units=400, init_std=0.3, init_mean_scale=0.2, min_std=0.1)
+    torch.testing.assert_close(readout.std, torch.full((400, 2), 0.3).double(), rtol=1e-6, atol=0)
+    assert abs(readout.mean.std().item() - 0.2) < 0.02
+    assert build(init_mean_scale=0).mean.abs().max() == 0
+    assert build(num_units=400, init_mean_scale=9).mean.abs().max() == 1
+    assert readout.theta is None
+    with torch.no_grad():
+        readout.log_std.fill_(-100)
+    assert readout.std.min() >= 0.1
+
+
+def test_every_parameter_gets_a_gradient():
+    for options in ({}, {"rotate": True, "init_mean_scale": 0.5}, {"name": "pooled"}):
+        readout = build(**options)
+        if readout_theta := getattr(readout, "theta", None) is not None:
+            with torch.no_grad():
+                readout.log_std[:, 0] += 0.5  # a round window has no angle
+        assert readout_theta == ("rotate" in options)
+        readout(features()).square().sum().backward()
+        assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in readout.parameters())
+
+
+def test_a_start_below_the_floor_is_refused():
+    with pytest.raises(ValidationError, match="must be larger than `min_std`"):
+        GaussianOptions(init_std=0.01)
