@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pydantic.json_schema import JsonSchemaValue
 
 __all__ = [
+    "SLOT",
     "Choice",
     "LossOptions",
     "OptimizerOptions",
@@ -34,6 +35,10 @@ __all__ = [
     "Slot",
     "choose",
 ]
+
+
+SLOT = "x-visioncore-slot"
+"""Key that marks a slot in the JSON Schema of a single options class, which does not know the plugins."""
 
 
 class Options(BaseModel):
@@ -68,8 +73,8 @@ class Slot:
     def __get_pydantic_json_schema__(
         self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        """Point at the union over the installed components, which `config.schema` puts beside it."""
-        return {"$ref": f"#/$defs/{'list of ' if self.many else ''}{self.kind}"}
+        """Say what may stand here; `config.schema` puts the union over the installed components in its place."""
+        return {SLOT: f"{self.kind}-list" if self.many else self.kind}
 
 
 @dataclass(frozen=True)
@@ -193,7 +198,13 @@ def choose(
         address = component.options or KINDS[kind].options
         options = resolve_address(address, home)()
     return Choice(
-        kind=kind, name=component.name, plugin=plugin, options=options, component=component, id=component.name, home=home
+        kind=kind,
+        name=component.name,
+        plugin=plugin,
+        options=options,
+        component=component,
+        id=component.name,
+        home=home,
     )
 
 
@@ -211,7 +222,9 @@ class SamplerOptions(Options):
     """Options that every sampler has."""
 
     batch_size: int = Field(
-        256, ge=1, description="predicted frames (or examples) in one global batch, over all processes and micro-batches"
+        256,
+        ge=1,
+        description="predicted frames (or examples) in one global batch, over all processes and micro-batches",
     )
     batches_per_epoch: int | None = Field(
         None, ge=1, description="optimizer steps in an epoch; by default one pass over the training data"

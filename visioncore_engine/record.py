@@ -125,18 +125,26 @@ def _git(folder: Path, *arguments: str) -> str | None:
 
 def _plugin(plugin: Plugin, used: bool) -> dict[str, Any]:
     installed = _distribution(plugin.distribution) if plugin.distribution else None
-    url = installed.read_text("direct_url.json") if installed is not None else None
     return {
         "name": plugin.name,
         "distribution": plugin.distribution,
         "version": plugin.version,
         "module": plugin.module,
         "editable": plugin.editable,
-        "direct_url": json.loads(url) if url else None,
+        "direct_url": None if installed is None else _direct_url(installed),
         "source_hash": _hash(Path(plugin.source)) if plugin.source else None,
         "status": plugin.status,
         "used": used,
     }
+
+
+def _direct_url(installed: Any) -> Any:
+    """Return what the installer noted of where the distribution came from: a folder, a commit, an archive."""
+    text = installed.read_text("direct_url.json")
+    try:
+        return json.loads(text) if text else None
+    except ValueError:  # damaged metadata are no reason not to train
+        return None
 
 
 def _sources(home: str, *addresses: str) -> dict[str, str | None]:
@@ -147,7 +155,8 @@ def _sources(home: str, *addresses: str) -> dict[str, str | None]:
 
 def _module_file(module: str) -> Path:
     """File of a module, found without importing it: below the nearest package that is imported already."""
-    loaded, inside = module, []
+    loaded = module
+    inside: list[str] = []
     while loaded and loaded not in sys.modules:
         loaded, _, last = loaded.rpartition(".")
         inside.insert(0, last)
@@ -168,7 +177,7 @@ def _hash(path: Path) -> str | None:
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
 
 
-def _distribution(name: str) -> importlib_metadata.Distribution | None:
+def _distribution(name: str) -> Any:
     try:
         return importlib_metadata.distribution(name)
     except importlib_metadata.PackageNotFoundError:  # a plugin given in process has no distribution on disk
@@ -177,7 +186,7 @@ def _distribution(name: str) -> importlib_metadata.Distribution | None:
 
 def _version(name: str) -> str:
     found = _distribution(name)
-    return found.version if found is not None else ""
+    return "" if found is None else str(found.version)
 
 
 def _machine() -> dict[str, Any]:

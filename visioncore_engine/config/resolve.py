@@ -92,7 +92,9 @@ def resolve_mapping(content: Mapping[str, Any], *, registry: Registry | None = N
         raise type(error)(*(replace(found, where=where) for found in error.problems)) from error
 
 
-def resolve_part(model: type[AnyOptions], content: Mapping[str, object], registry: Registry | None = None) -> AnyOptions:
+def resolve_part(
+    model: type[AnyOptions], content: Mapping[str, object], registry: Registry | None = None
+) -> AnyOptions:
     """Resolve a part of a run: an options class with slots, from plain values.
 
     Raises
@@ -102,7 +104,7 @@ def resolve_part(model: type[AnyOptions], content: Mapping[str, object], registr
     """
     composed = compose([content], ())
     blocks = Blocks(discover() if registry is None else registry)
-    found = blocks.options(model, composed.root)
+    found = blocks.options(model, interpolate(composed.root))
     if found is None:
         raise _error(blocks, composed.files)
     return found
