@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 import warnings
@@ -89,7 +88,7 @@ def train(resolved: Resolved, *, resume: bool = False, quiet: bool = False) -> R
     record = records.collect(resolved, data=dict(parts.dataset.fingerprints()))
     if not resume:
         write_text(folder.run_file, resolved.to_yaml())
-    write_text(folder.record_file, json.dumps(record, indent=2, sort_keys=True) + "\n")
+    write_text(folder.record_file, records.to_json(record))
     if not quiet:
         print(describe_parts(parts, device=device, precision=run.trainer.precision), flush=True)  # noqa: T201 - asked for
     module = TrainingModule(parts, {"run": resolved.dump(), "record": record})
@@ -106,17 +105,17 @@ def train(resolved: Resolved, *, resume: bool = False, quiet: bool = False) -> R
     model = load(folder.checkpoint(best), registry=resolved.registry)
     results = evaluate_split(run, parts.dataset, model, "validation")
     write_results(folder, {"validation": results})
-    _write_report(folder)
+    _write_report(folder, resolved)
     scores = {f"val/{name}": value for result in results.values() for name, value in result.scalars.items()}
     return RunResult(folder.path, scores)
 
 
-def _write_report(folder: RunFolder) -> None:
+def _write_report(folder: RunFolder, resolved: Resolved) -> None:
     # A report that cannot be drawn must not turn a finished training into a failure: it is said, and the run stands.
     from visioncore_engine.report import write
 
     try:
-        write(folder.path)
+        write(folder.path, registry=resolved.registry)
     except Exception as error:  # noqa: BLE001 - whatever a plugin's section raises; see above
         print(f"warning: the report could not be drawn: {type(error).__name__}: {error}", file=sys.stderr)  # noqa: T201
 

@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from visioncore_engine.config.resolve import resolve, resolve_mapping
+from visioncore_engine.config.resolve import resolve, resolve_mapping, resolve_part
 from visioncore_engine.config.resolved import Resolved
 from visioncore_engine.config.run import RunConfig
 
-__all__ = ["Resolved", "RunConfig", "resolve", "resolve_mapping"]
+__all__ = ["Resolved", "RunConfig", "resolve", "resolve_mapping", "resolve_part"]
