@@ -9,7 +9,7 @@ from typing import Any
 
 from visioncore_engine.config.interpolation import escape
 
-__all__ = ["to_yaml"]
+__all__ = ["flow", "to_yaml"]
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./+-]*")
 _NOT_TEXT = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n"})  # the last for YAML 1.1
@@ -37,15 +37,16 @@ def _mapping(content: Mapping[str, Any], key: str, depth: int, origin: Callable[
             lines += [head, *_mapping(value, below, depth + 1, origin)]
         else:
             place = origin(below)
-            lines.append(f"{head} {_flow(value)}{'' if place == 'default' else f'  # {place}'}")
+            lines.append(f"{head} {flow(value)}{'' if place == 'default' else f'  # {place}'}")
     return lines
 
 
-def _flow(value: Any) -> str:
+def flow(value: Any) -> str:
+    """Write a plain value on one line."""
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{_scalar(key)}: {_flow(item)}" for key, item in value.items()) + "}"
+        return "{" + ", ".join(f"{_scalar(key)}: {flow(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(_flow, value)) + "]"
+        return "[" + ", ".join(map(flow, value)) + "]"
     return _scalar(value, escaped=True)
 
 

@@ -1,0 +1,38 @@
+"""What stands in `visioncore_engine.contracts`, read from its source: importing it would load torch."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+from functools import cache
+from pathlib import Path
+
+__all__ = ["attributes_of"]
+
+
+@cache
+def _classes() -> dict[str, ast.ClassDef]:
+    spec = importlib.util.find_spec("visioncore_engine.contracts")
+    if spec is None or spec.origin is None:
+        return {}
+    tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+    return {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+
+
+def attributes_of(name: str) -> list[tuple[str, str]]:
+    """Attributes and methods of a class of the contract: name with type, and what its docstring says.
+
+    Empty for a class that is not ours, such as ``torch.optim.Optimizer``.
+    """
+    found = _classes().get(name)
+    if found is None:
+        return []
+    rows = []
+    for node in found.body:
+        if isinstance(node, ast.AnnAssign):
+            rows.append((ast.unparse(node.target), ast.unparse(node.annotation)))
+        elif isinstance(node, ast.FunctionDef):
+            arguments = ", ".join(argument.arg for argument in node.args.args[1:])
+            text = (ast.get_docstring(node) or "").partition("\n")[0]
+            rows.append((f"{node.name}({arguments})", text))
+    return rows

@@ -1,0 +1,51 @@
+"""Score a trained run on one or several splits, and write its tables into the run folder."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+
+from visioncore_engine.cli.layout import columns
+from visioncore_engine.cli.parser import add_plugins, example, registry_of
+
+__all__ = ["arguments", "run"]
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("run_dir", metavar="RUN_DIR", help="the run folder")
+    parser.add_argument("--checkpoint", default="best", metavar="best|last|FILE", help="which checkpoint (best)")
+    parser.add_argument("--split", nargs="+", default=["validation"], metavar="SPLIT", help="which splits (validation)")
+    parser.add_argument("--json", action="store_true", help="print the scores as JSON, for machines")
+    add_plugins(parser)
+    example(
+        parser,
+        "visioncore evaluate runs/demo/20260101-120000",
+        "visioncore evaluate runs/demo/20260101-120000 --checkpoint last --split validation test --json",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Evaluate."""
+    registry = registry_of(arguments) if arguments.plugin or arguments.block else None
+    from visioncore_engine.evaluation import evaluate
+
+    results = evaluate(
+        arguments.run_dir, checkpoint=arguments.checkpoint, splits=tuple(arguments.split), registry=registry
+    )
+    scores = {
+        split: {name: value for result in found.values() for name, value in result.scalars.items()}
+        for split, found in results.items()
+    }
+    if arguments.json:
+        # JSON has no NaN: null says that nothing could be scored.
+        plain = {
+            split: {name: None if math.isnan(value) else value for name, value in found.items()}
+            for split, found in scores.items()
+        }
+        print(json.dumps(plain, indent=2))
+        return 0
+    rows = [(split, name, f"{value:.6g}") for split, found in scores.items() for name, value in found.items()]
+    print("\n".join(columns(rows)))
+    return 0

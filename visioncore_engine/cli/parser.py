@@ -1,0 +1,70 @@
+"""Arguments that several commands share."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, NoReturn
+
+from visioncore_engine.errors import Problem, UsageError
+
+if TYPE_CHECKING:
+    from visioncore_engine.config import Resolved
+    from visioncore_engine.registry import Registry
+
+__all__ = ["Parser", "add_plugins", "add_run", "example", "registry_of", "resolved_of"]
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that raises `UsageError` instead of ending the process."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog=prog, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
+
+    def error(self, message: str) -> NoReturn:
+        """Raise a mistake of the user."""
+        raise UsageError(Problem(what=message, todo=f"see {self.prog} --help"))
+
+
+def example(parser: argparse.ArgumentParser, *lines: str) -> None:
+    """Put examples at the end of ``--help``."""
+    parser.epilog = "\n".join(["examples:", *(f"  {line}" for line in lines)])
+
+
+def add_plugins(parser: argparse.ArgumentParser) -> None:
+    """Add ``--plugin FILE`` and ``--block NAME``."""
+    parser.add_argument("--plugin", action="append", default=[], metavar="FILE", help="also load this file as a plugin")
+    parser.add_argument(
+        "--block", action="append", default=[], metavar="NAME", help="do not import this plugin or distribution"
+    )
+
+
+def add_run(parser: argparse.ArgumentParser) -> None:
+    """Add the run file with its overlays, ``--set``, ``--plugin`` and ``--block``."""
+    parser.add_argument("run_file", metavar="RUN.yaml", help="the run file")
+    parser.add_argument(
+        "overlays", nargs="*", metavar="OVERLAY.yaml", help="files that are laid over it, in this order"
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        dest="sets",
+        metavar="KEY=VALUE",
+        help="lay one value over the files, e.g. optimizer.lr=1e-4; blocks of a list by id; null removes",
+    )
+    add_plugins(parser)
+
+
+def resolved_of(arguments: argparse.Namespace) -> Resolved:
+    """Resolve what the arguments of `add_run` name."""
+    from visioncore_engine.config import resolve
+
+    paths = [arguments.run_file, *arguments.overlays]
+    return resolve(paths, arguments.sets, plugin_files=arguments.plugin, block=arguments.block)
+
+
+def registry_of(arguments: argparse.Namespace) -> Registry:
+    """Discover what the arguments of `add_plugins` name."""
+    from visioncore_engine.registry import discover
+
+    return discover(block=arguments.block, files=arguments.plugin)

@@ -1,0 +1,35 @@
+"""Train a run: everything is checked first, then shown, then trained; the run folder holds what was made."""
+
+from __future__ import annotations
+
+import argparse
+
+from visioncore_engine.cli.layout import columns
+from visioncore_engine.cli.parser import add_run, example, resolved_of
+
+__all__ = ["arguments", "run"]
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    add_run(parser)
+    parser.add_argument("--resume", action="store_true", help="continue run.dir, else the newest run of this name")
+    parser.add_argument("--quiet", action="store_true", help="show nothing but where the run lies")
+    example(
+        parser,
+        "visioncore train configs/demo.yaml",
+        "visioncore train configs/demo.yaml --set trainer.max_epochs=2 --set run.dir=runs/trial",
+        "visioncore train configs/demo.yaml --resume",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Train."""
+    resolved = resolved_of(arguments)
+    from visioncore_engine.run import train
+
+    result = train(resolved, resume=arguments.resume, quiet=arguments.quiet)
+    if not arguments.quiet:
+        print("\n".join(columns((name, f"{value:.6g}") for name, value in sorted(result.scores.items()))))
+    print(f"the run lies in {result.run_dir}")
+    return 0
