@@ -14,10 +14,16 @@ def culprit_of(error: BaseException, resolved: Resolved) -> str:
 
     Empty where no plugin's code is in the traceback.
     """
-    frames = list(traceback.walk_tb(error.__traceback__))
-    for frame, line in reversed(frames):
+    owners = {plugin.module: plugin for plugin in resolved.registry.plugins if plugin.module}
+    named = {plugin.name: plugin for plugin in resolved.registry.plugins}
+    owners |= {
+        module: named[choice.plugin]
+        for _, choice in resolved.choices()
+        if (module := choice.component.build.partition(":")[0]) and choice.plugin in named
+    }
+    for frame, line in reversed(list(traceback.walk_tb(error.__traceback__))):
         module = str(frame.f_globals.get("__name__", ""))
-        for plugin in resolved.registry.plugins:
-            if plugin.module and (module == plugin.module or module.startswith(f"{plugin.module}.")):
+        for home, plugin in owners.items():
+            if module == home or module.startswith(f"{home}."):
                 return f"plugin {plugin.name!r} ({plugin.distribution} {plugin.version}), {module}:{line}: "
     return ""

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -191,8 +191,7 @@ class Batch:
         return sum(len(group.items) for group in self.groups)
 
 
-@dataclass(frozen=True)
-class Position:
+class Position(NamedTuple):
     """A place in the plan: `step` of `epoch`, and `global_step` optimizer steps since the start."""
 
     epoch: int

@@ -92,8 +92,8 @@ def train(resolved: Resolved, *, resume: bool = False, quiet: bool = False) -> R
     if not quiet:
         print(describe_parts(parts, device=device, precision=run.trainer.precision), flush=True)  # noqa: T201 - asked for
     module = TrainingModule(parts, {"run": resolved.dump(), "record": record})
-    trainer = _trainer(resolved, parts, folder, saved[1] if saved else None, quiet=quiet)
     with _quiet_lightning(), _failures_named(resolved):
+        trainer = _trainer(resolved, parts, folder, saved[1] if saved else None, quiet=quiet)
         trainer.fit(
             module,
             train_dataloaders=_train_loader(parts, trainer),
@@ -120,16 +120,22 @@ def _write_report(folder: RunFolder, resolved: Resolved) -> None:
         print(f"warning: the report could not be drawn: {type(error).__name__}: {error}", file=sys.stderr)  # noqa: T201
 
 
-def _last_checkpoint(folder: RunFolder) -> tuple[Path, dict[str, Any]]:
-    """Newest checkpoint of a run that can be read: the last, else the generation before it, and say so."""
+def _last_checkpoint(folder: RunFolder) -> tuple[Path, dict[str, Any]] | None:
+    """Newest checkpoint of a run that can be read: the last, else the generation before it, and say so.
+
+    None where the run ended before its first checkpoint: it then starts again from its first step.
+    """
     last, previous = folder.checkpoints / "last.ckpt", folder.checkpoints / "last.prev.ckpt"
+    if not last.exists() and not previous.exists():
+        print(f"warning: {folder.path} has no checkpoint yet; starting from the first step", file=sys.stderr)  # noqa: T201
+        return None
     try:
         return last, read_checkpoint(last)
     except CheckpointError as error:
         if not previous.exists():
             raise
         payload = read_checkpoint(previous)
-        print(f"warning: {error}; falling back to {previous.name}", file=sys.stderr)  # noqa: T201 - must be seen
+        print(f"warning: {error}; falling back to {previous.name}", file=sys.stderr)  # noqa: T201
         return previous, payload
 
 
@@ -176,8 +182,10 @@ def _trainer(
     options, checkpoint = resolved.run.trainer, resolved.run.checkpoint
     facts = CallbackFacts(folder.path, checkpoint.monitor, checkpoint.mode, parts.total_steps, parts.steps_per_epoch)
     chosen: list[pl.Callback] = [choice.build(facts) for choice in resolved.run.callbacks]
-    own: list[pl.Callback] = [] if quiet else [ProgressDisplay(parts.total_steps, checkpoint.monitor)]
-    own.append(CheckpointWriter(checkpoint, folder.checkpoints))
+    # The writer comes first: what it saves at the start of a step is the state before any callback saw that step.
+    own: list[pl.Callback] = [CheckpointWriter(checkpoint, folder.checkpoints)]
+    if not quiet:
+        own.append(ProgressDisplay(parts.total_steps, checkpoint.monitor))
     trainer = pl.Trainer(
         accelerator="cpu" if _device(resolved) == "cpu" else "gpu",
         devices=1,
@@ -189,7 +197,7 @@ def _trainer(
         deterministic=options.deterministic or None,
         detect_anomaly=options.detect_anomaly,
         logger=_loggers(resolved, folder, saved) or False,
-        callbacks=[*chosen, *own],
+        callbacks=[*own, *chosen],
         plugins=[CheckpointFiles()],
         enable_checkpointing=False,
         enable_progress_bar=False,

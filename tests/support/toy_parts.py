@@ -11,6 +11,7 @@ from torch import nn
 
 from visioncore_engine.contracts import Group, GroupSpec, Result, Table, TargetSpec
 from visioncore_engine.data.draws import generator
+from visioncore_engine.errors import DataError, Problem
 
 SPLITS = {"train": 0, "validation": 1, "test": 2}
 
@@ -56,6 +57,8 @@ class ToyData:
         )
 
     def sources(self, split, history):
+        if split not in SPLITS:
+            raise DataError(Problem(what=f"no split {split!r}; splits: {', '.join(SPLITS)}"))
         return [self._source(number, split) for number in range(len(self.groups))]
 
     def _source(self, number, split):

@@ -154,10 +154,9 @@ def test_evaluate_scores_the_best_checkpoint_on_any_split(run):
 def test_a_model_loads_alone_and_predicts_as_in_the_run(run, tmp_path, monkeypatch):
     result = train(run(), quiet=True)
     path = (result.run_dir / "checkpoints/best.ckpt").resolve()
-    monkeypatch.chdir(tmp_path.parent)
-    model = load(path, registry=run.__call__().registry) if False else None
-    monkeypatch.chdir(tmp_path)
-    model = load(path, registry=run().registry)
+    registry = run().registry
+    monkeypatch.chdir(tmp_path.parent)  # neither the run file nor the data are here
+    model = load(path, registry=registry)
     assert list(model.groups) == ["group0", "group1", "group2"]
     assert model.ids("group1") == ("g1c0", "g1c1", "g1c2", "g1c3", "g1c4")
     assert not model.training
@@ -182,7 +181,7 @@ def test_an_exception_of_a_plugin_is_named(run):
 
 def test_a_non_finite_loss_stops_and_names_the_group(run):
     with pytest.raises(RunError, match=r"step \d+: the loss is not finite in term 'y' of 'group"):
-        train(run("optimizer.lr=1e30", "optimizer.clip=null", "optimizer.name=toy_sgd"), quiet=True)
+        train(run("optimizer.name=toy_sgd", "optimizer.lr=1e30"), quiet=True)
 
 
 def test_a_pattern_that_matches_nothing_says_where(run):

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from toy_options import ToyDataOptions
+from toy_parts import ToyData, ToySampler
+
+from visioncore_engine.contracts import DatasetFacts, SamplerFacts
+from visioncore_engine.data.index import build_index, gather, share
+from visioncore_engine.data.loader import EvaluationLoader, PlanLoader
+from visioncore_engine.errors import DataError
+from visioncore_engine.options import SamplerOptions
+
+
+@pytest.fixture
+def index():
+    return build_index(ToyData(ToyDataOptions(), DatasetFacts(seed=1)).sources("train", 0))
+
+
+def loader(index, *, start=(0, 0), batch_size=16, **options):
+    sampler = ToySampler(SamplerOptions(batch_size=batch_size, batches_per_epoch=6), SamplerFacts(index, 9))
+    options = {"accumulate": 1, "prefetch": 0, **options}
+    return PlanLoader(index, sampler, start=lambda: start, **options)
+
+
+def rows(step):
+    """(group, window) of every row that a plan step reads, sorted."""
+    return sorted(
+        (group.name, int(item)) for micro in step.micros for group in micro.groups for item in group.items
+    )
+
+
+@given(size=st.integers(0, 300), parts=st.integers(1, 9))
+def test_shares_are_disjoint_cover_the_batch_and_differ_by_at_most_one(size, parts):
+    shares = [share(np.arange(size), part, parts) for part in range(parts)]
+    np.testing.assert_array_equal(np.concatenate(shares), np.arange(size))
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
+@settings(deadline=None, max_examples=30)
+@given(world=st.integers(1, 5), accumulate=st.integers(1, 4), batch_size=st.integers(1, 40))
+def test_l2_the_union_over_processes_is_the_plan_of_one(world, accumulate, batch_size):
+    index = build_index(ToyData(ToyDataOptions(), DatasetFacts(seed=1)).sources("train", 0))
+    alone = [rows(step) for step in loader(index, batch_size=batch_size)]
+    shared = [
+        list(loader(index, batch_size=batch_size, accumulate=accumulate, rank=rank, world_size=world))
+        for rank in range(world)
+    ]
+    assert {len(steps) for steps in shared} == {len(alone)}
+    for number, whole in enumerate(alone):
+        assert sorted(row for steps in shared for row in rows(steps[number])) == whole
+
+
+def test_reading_ahead_and_resuming_change_nothing(index):
+    plain = [rows(step) for step in loader(index, start=(3, 0))]
+    assert [rows(step) for step in loader(index, start=(3, 0), prefetch=3)] == plain
+    for first in range(7):
+        assert [rows(step) for step in loader(index, start=(3, first), prefetch=2)] == plain[first:]
+    assert [rows(step) for step in loader(index, start=(4, 0))] != plain
+
+
+def test_where_an_epoch_starts_is_asked_at_the_first_next_not_at_iter(index):
+    place = (0, 0)
+    made = loader(index)
+    made._start = lambda: place
+    iterator = iter(made)
+    place = (5, 2)
+    assert next(iterator).position == (next(iter(loader(index, start=(5, 2))))).position
+
+
+def test_an_error_while_reading_ahead_reaches_the_step(index):
+    made = loader(index, prefetch=2)
+    made._sampler.batch = lambda position: np.array([10**9])
+    with pytest.raises(DataError, match="outside 0"):
+        list(made)
+
+
+def test_a_gather_keeps_the_plan_order_inside_each_group(index):
+    items = np.random.default_rng(0).permutation(index.num_items)[:50]
+    batch = gather(index, items)
+    for group in batch.groups:
+        own = items[(items >= index.offsets[group.index]) & (items < index.offsets[group.index + 1])]
+        np.testing.assert_array_equal(group.items.numpy(), own - index.offsets[group.index])
+        torch.testing.assert_close(
+            group.inputs, torch.from_numpy(index.sources[group.index].inputs[group.items.numpy()])
+        )
+
+
+@given(batch_size=st.integers(1, 64))
+def test_evaluation_reads_every_window_once_in_order(batch_size):
+    sources = ToyData(ToyDataOptions(), DatasetFacts(seed=1)).sources("train", 0)
+    made = EvaluationLoader(sources, batch_size)
+    seen = [(group.name, int(item)) for batch in made for group in batch.groups for item in group.items]
+    assert seen == [(source.group.name, item) for source in sources for item in range(source.num_items)]
+    assert len(list(made)) == len(made)
+
+
+def test_data_without_a_window_are_refused():
+    data = ToyData(ToyDataOptions(num_groups=1, num_items=0), DatasetFacts(seed=1))
+    with pytest.raises(DataError, match="no training window in any group"):
+        build_index(data.sources("train", 0))
