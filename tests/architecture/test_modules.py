@@ -8,8 +8,9 @@ import pytest
 
 # The heavy packages are imported once; each module then gets a forked interpreter that knows nothing of ours.
 ALONE = """
-import importlib, json, os, sys, traceback
+import gc, importlib, json, os, sys, traceback
 import h5py, matplotlib.figure, numpy, pydantic, pytorch_lightning, rich.console, torch
+gc.disable()  # a collection in a child would copy every page of what they share
 failed = {}
 for name in json.loads(sys.argv[1]):
     assert name not in sys.modules
