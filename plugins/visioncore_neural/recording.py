@@ -180,6 +180,18 @@ class Recording:
         """Frames where at least one response counts, bool (T,)."""
         return np.concatenate([self.validity(chunk).any(-1) for chunk in self.chunks()])
 
+    def follows(self) -> np.ndarray:
+        """Frames whose predecessor lies in the same trial and split, bool (T,): others begin something new.
+
+        Whatever mixes frames (a difference, a filter, a running mean) must start anew where this is False.
+        """
+        trial = np.asarray(self.trial)
+        follows = np.zeros(self.num_frames, dtype=bool)
+        follows[1:] = (trial[1:] == trial[:-1]) & (trial[1:] >= 0)
+        if self.split is not None:
+            follows[1:] &= np.diff(np.asarray(self.split, dtype=np.int64)) == 0
+        return follows
+
     def chunks(self) -> Iterator[slice]:
         """Slices that cover all frames in order, small enough to read."""
         for start in range(0, self.num_frames, _CHUNK):

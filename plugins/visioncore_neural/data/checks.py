@@ -21,7 +21,7 @@ class Findings:
 
 
 def response_problems(recording: Recording) -> list[Problem]:
-    """Valid responses that are not finite, or negative; and a recording in which nothing is valid."""
+    """Find valid responses that are not finite or negative, and recordings in which nothing is valid."""
     problems = []
     bad = _Bad(recording, "robs")
     negative = _Bad(recording, "robs")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -67,9 +67,13 @@ class RecordingsDataset:
     ) -> None:
         _refuse_mixtures(recordings)
         self._options = options
-        self._side = _side_inputs(recordings, options.side)
         selected = _select_units(recordings, options.units)
         self._sessions = tuple(self._open(recording, split or SplitOptions(), facts) for recording in selected)
+        prepared = [session.recording for session in self._sessions]
+        self._side = _side_inputs(prepared, options.side)
+        problems = [problem for recording in prepared for problem in input_problems(recording, self._side)]
+        if problems:
+            raise DataError(*problems)
         self.groups = tuple(
             _group(session, self._side, (facts_of or {}).get(session.recording.name, {})) for session in self._sessions
         )
@@ -78,7 +82,7 @@ class RecordingsDataset:
         self._history = options.window.history if isinstance(options.window.history, int) else 0
 
     def _open(self, recording: Recording, rule: SplitOptions, facts: DatasetFacts) -> _Session:
-        problems = [*response_problems(recording), *input_problems(recording, ("stim", *self._side))]
+        problems = [*response_problems(recording), *input_problems(recording, ("stim",))]
         if recording.split is not None:
             problems += split_problems(np.asarray(recording.split), recording.where)
         if problems:
@@ -99,6 +103,7 @@ class RecordingsDataset:
                     given=f"sessions of the checkpoint: {', '.join(facts.state) or 'none'}",
                 )
             )
+        recording = replace(recording, split=split)
         state: dict[str, Any] = {}
         for choice in self._options.prepare:
             preparation = choice.build(PreparationFacts(group=recording.name))
@@ -157,8 +162,8 @@ class RecordingsDataset:
             raise DataError(
                 Problem(
                     where=session.recording.where,
-                    what=f"has no training window: a prediction needs {history + 1} frames in a row of one trial and split",
-                    given=f"the longest such run has {longest} frames",
+                    what=f"has no training window: a prediction needs {history + 1} frames of one trial and split in a row",
+                    given=f"the longest run has {longest} frames",
                 )
             )
         return SessionSource(

@@ -57,7 +57,7 @@ class SessionSource:
         return self.windows.weight
 
     def column_weights(self) -> dict[str, np.ndarray]:
-        """Valid predictions of each unit over all windows, ``{"robs": float64 (N,)}``."""
+        """Count the valid predictions of each unit over all windows, ``{"robs": float64 (N,)}``."""
         return {"robs": self._column_weights}
 
     @cached_property
@@ -123,8 +123,8 @@ class SessionSource:
     def score(self, name: str) -> np.ndarray:
         """Score of each window, float64 (num_items,).
 
-        ``contrast``: spatial standard deviation of the last predicted frame's stimulus, over its median over the session's
-        windows, clipped to [0, 1].
+        ``contrast``: spatial standard deviation of the stimulus in the last predicted frame, over its median over the
+        session's windows, clipped to [0, 1].
 
         Raises
         ------

@@ -84,12 +84,12 @@ class SyntheticOptions(RecordingsOptions):
     num_subjects: int = Field(2, ge=1, le=26, description="subjects; they take turns, so sessions >= subjects")
     num_units: int = Field(24, ge=1, le=2000, description="units in each session; every second one is an energy unit")
     duration: float = Field(600.0, gt=0, description="seconds of stimulus per session that are shown once")
-    dt: float = Field(1 / 60, gt=0, le=1, description="seconds per frame")
-    size: int = Field(24, ge=12, le=128, description="height and width of the stimulus in pixels")
+    dt: float = Field(1 / 30, gt=0, le=1, description="seconds per frame")
+    size: int = Field(20, ge=12, le=128, description="height and width of the stimulus in pixels")
     stimulus: Literal["natural_like", "noise"] = Field(
         "natural_like", description="images with a 1/f spectrum under a moving eye, or white noise"
     )
-    fixation: float = Field(0.2, gt=0, description="mean seconds between two images")
+    fixation: float = Field(0.15, gt=0, description="mean seconds between two images")
     eye_drift: float = Field(1.0, ge=0, description="drift of the eye in degrees per square root of a second")
     behavior_channels: int = Field(2, ge=0, le=64, description="channels of behavior that scale the rates; 0 for none")
     behavior_gain: float = Field(0.25, ge=0, le=2, description="spread of a unit's log gain due to behavior")

@@ -1,0 +1,159 @@
+"""Readers of one recording: session folders, NumPy archives, HDF5 files."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from visioncore_engine.errors import DataError, Problem
+from visioncore_neural.data.aliases import find_keys
+from visioncore_neural.data.assemble import assemble
+from visioncore_neural.data.folder import HEADER, read_session
+from visioncore_neural.options.reader import ArchiveOptions, FolderOptions
+from visioncore_neural.recording import Recording
+
+if TYPE_CHECKING:
+    from visioncore_engine.contracts import ReaderFacts
+
+__all__ = ["Folder", "Hdf5", "Npz"]
+
+
+class Folder:
+    """Session folders (`visioncore_neural.data.folder`), read by memory map.
+
+    Parameters
+    ----------
+    options, facts
+        Nothing, and the path.
+    """
+
+    def __init__(self, options: FolderOptions, facts: ReaderFacts) -> None:
+        del options  # a session folder says everything itself
+        self._path = facts.path
+
+    def accepts(self) -> bool:
+        """Whether the path looks like a session folder; patterns pass over what does not."""
+        return (self._path / HEADER).is_file()
+
+    def read(self) -> Recording:
+        """Open the session; headers only."""
+        return read_session(self._path)
+
+
+class Npz:
+    """NumPy archives (``.npz``), read into memory. Convert what you read often.
+
+    Parameters
+    ----------
+    options, facts
+        Names and axes, and the path.
+    """
+
+    def __init__(self, options: ArchiveOptions, facts: ReaderFacts) -> None:
+        self._options, self._path = options, facts.path
+
+    def accepts(self) -> bool:
+        """Whether the path looks like an archive."""
+        return self._path.suffix == ".npz"
+
+    def read(self) -> Recording:
+        """Read the recording.
+
+        Raises
+        ------
+        DataError
+            For a file that is missing, damaged, or holds Python objects; and where arrays are missing or do not fit.
+        """
+        _must_exist(self._path)
+        try:
+            archive = np.load(self._path, allow_pickle=False)
+        except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
+            raise _unreadable(self._path, "", error) from error
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise DataError(Problem(where=str(self._path), what="is one array, not an archive of named arrays (.npz)"))
+        with archive:
+            found = find_keys(archive.files, self._options.keys, str(self._path))
+            arrays = {name: self._array(archive, key) for name, key in found.items()}
+        return assemble(arrays, self._options, self._path)
+
+    def _array(self, archive: Mapping[str, Any], key: str) -> np.ndarray:
+        try:
+            return np.asarray(archive[key])
+        except (OSError, ValueError, zipfile.BadZipFile, zlib.error, EOFError) as error:
+            raise _unreadable(self._path, key, error) from error
+
+
+class Hdf5:
+    """HDF5 files, read into memory; a key may be a path such as ``group/stim``. Convert what you read often.
+
+    Parameters
+    ----------
+    options, facts
+        Names and axes, and the path.
+    """
+
+    def __init__(self, options: ArchiveOptions, facts: ReaderFacts) -> None:
+        self._options, self._path = options, facts.path
+
+    def accepts(self) -> bool:
+        """Whether the path looks like an HDF5 file."""
+        return self._path.suffix in (".h5", ".hdf5", ".hdf")
+
+    def read(self) -> Recording:
+        """Read the recording.
+
+        Raises
+        ------
+        DataError
+            For a file that is missing or damaged; and where arrays are missing or do not fit.
+        """
+        import h5py
+
+        _must_exist(self._path)
+        try:
+            file = h5py.File(self._path, "r")
+        except OSError as error:
+            raise _unreadable(self._path, "", error) from error
+        with file:
+            datasets: list[str] = []
+            file.visititems(lambda name, item: datasets.append(name) if isinstance(item, h5py.Dataset) else None)
+            found = find_keys(datasets, self._options.keys, str(self._path))
+            arrays = {name: self._array(file, key) for name, key in found.items()}
+            for name in ("dt", "name", "subject", "degrees_per_pixel"):
+                if name not in arrays and name in file.attrs:
+                    arrays[name] = np.asarray(file.attrs[name])
+        return assemble(arrays, self._options, self._path)
+
+    def _array(self, file: Any, key: str) -> np.ndarray:
+        try:
+            array = np.asarray(file[key][()])
+        except (OSError, ValueError, KeyError) as error:
+            raise _unreadable(self._path, key, error) from error
+        if array.dtype.kind == "O" and not all(isinstance(item, bytes | str) for item in array.ravel()):
+            raise DataError(
+                Problem(where=str(self._path), key=key, what="holds objects, not numbers", given=f"dtype {array.dtype}")
+            )
+        return array
+
+
+def _must_exist(path: Path) -> None:
+    if not path.is_file():
+        raise DataError(Problem(where=str(path), what="is a folder" if path.is_dir() else "no such file"))
+
+
+def _unreadable(path: Path, key: str, error: Exception) -> DataError:
+    size = path.stat().st_size
+    return DataError(
+        Problem(
+            where=str(path),
+            key=key,
+            what=f"cannot be read as plain arrays: {error}",
+            given=f"a file of {size} bytes",
+            todo="truncated, damaged, or holding Python objects, which are never loaded",
+        )
+    )

@@ -1,0 +1,1 @@
+"""Recording to recording; fitted on training frames only."""

@@ -1,0 +1,52 @@
+"""Preparation that differentiates in time, within trials and splits only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from visioncore_engine.contracts import PreparationFacts
+from visioncore_neural.options.preparation import VelocityOptions
+from visioncore_neural.recording import Recording
+
+__all__ = ["Velocity"]
+
+
+class Velocity:
+    """Change per second since the frame before, added as behavior channels.
+
+    Parameters
+    ----------
+    options, facts
+        What is differentiated, and the group.
+    """
+
+    def __init__(self, options: VelocityOptions, facts: PreparationFacts) -> None:
+        del facts  # nothing depends on the group
+        self._of = options.of
+
+    def fit(self, recording: Recording, train: np.ndarray) -> dict[str, Any]:
+        """Fit nothing."""
+        del recording, train
+        return {}
+
+    def apply(self, recording: Recording, state: Mapping[str, Any]) -> Recording:
+        """Add the channels; zero in the first frame of each trial and where the split changes."""
+        del state  # nothing was fitted
+        everything = slice(None)
+        values = recording.values(self._of, everything)
+        velocity = np.zeros_like(values)
+        velocity[1:] = np.diff(values, axis=0) / np.float32(recording.dt)
+        velocity[~recording.follows()] = 0.0
+        names = recording.behavior_names if self._of == "behavior" else ("eye_horizontal", "eye_vertical")
+        old = [] if recording.behavior is None else [recording.values("behavior", everything)]
+        affine = {key: value for key, value in recording.affine.items() if key != "behavior"}
+        return replace(
+            recording,
+            behavior=np.concatenate([*old, velocity], axis=1),
+            behavior_names=(*recording.behavior_names, *(f"{name}_velocity" for name in names)),
+            affine=affine,
+        )

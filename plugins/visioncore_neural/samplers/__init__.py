@@ -1,0 +1,1 @@
+"""Samplers of windows: pure functions of (seed, position); none of them knows about processes."""
