@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(resolved.to_yaml(), end="")
         return 0
     print(f"{arguments.run_file}: no mistake found")
-    print("\n".join(columns((key, choice.name, choice.plugin) for key, choice in resolved.choices())))
+    print("\n".join(columns((key, f"{choice.name} ({choice.plugin})") for key, choice in resolved.choices())))
     _tell_stale_schema(resolved)
     if arguments.build:
         from visioncore_engine.run import dry_build

@@ -28,10 +28,11 @@ def run(arguments: argparse.Namespace) -> int:
     history = resolved.history(arguments.key)
     below = _leaves(resolved, arguments.key)
     if below:
-        rows = [(key, resolved.history(key)[-1].text, resolved.origin(key)) for key in below]
+        start = len(arguments.key) + 1
+        rows = [(key[start:], f"{resolved.history(key)[-1].text} ({resolved.origin(key)})") for key in below]
     else:
-        rows = [("", origin.text, origin.where) for origin in history]
-        rows[-1] = ("holds", *rows[-1][1:])
+        *before, last = ((origin.where, origin.text) for origin in history)
+        rows = [*before, (last[0], f"{last[1]} (holds)")]
     print(arguments.key)
     print("\n".join(columns(rows)))
     return 0

@@ -42,7 +42,7 @@ def add_run(parser: argparse.ArgumentParser) -> None:
     """Add the run file with its overlays, ``--set``, ``--plugin`` and ``--block``."""
     parser.add_argument("run_file", metavar="RUN.yaml", help="the run file")
     parser.add_argument(
-        "overlays", nargs="*", metavar="OVERLAY.yaml", help="files that are laid over it, in this order"
+        "overlays", nargs="*", default=[], metavar="OVERLAY.yaml", help="files that are laid over it, in this order"
     )
     parser.add_argument(
         "--set",

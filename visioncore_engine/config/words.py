@@ -104,7 +104,9 @@ def _name(bare: Any) -> str:
         return texts[0] if len(texts) == 1 else f"one of {', '.join(texts)}"
     if origin in (tuple, list, Sequence):
         if origin is tuple and Ellipsis not in arguments:
-            return f"a list of {len(arguments)} ({', '.join(describe(item) for item in arguments)})"
+            items = [describe(item) for item in arguments]
+            same = items[0] if len(set(items)) == 1 else ""
+            return _list_of(same, f"{len(items)} ") if same else f"a list of {len(items)} ({', '.join(items)})"
         return _list_of(describe(arguments[0]))
     if origin in (dict, Mapping):
         return f"a mapping (each value {describe(arguments[1])})"
@@ -113,11 +115,11 @@ def _name(bare: Any) -> str:
     return getattr(bare, "__name__", str(bare))
 
 
-def _list_of(item: str) -> str:
+def _list_of(item: str, number: str = "") -> str:
     for one, several in (("an integer", "integers"), ("a number", "numbers"), ("text", "texts"), ("a list", "lists")):
         if item.startswith(one) and " or " not in item:
-            return f"a list of {several}{item.removeprefix(one)}"
-    return f"a list (each {item})"
+            return f"a list of {number}{several}{item.removeprefix(one)}"
+    return f"a list {f'of {number}' if number else ''}(each {item})"
 
 
 def _literal(value: Any) -> str:

@@ -157,7 +157,7 @@ def load_address(address: str, plugin: Plugin, home: str) -> Any:
 def describe_error(error: BaseException) -> str:
     """One line: type, message, and the file and line where it was raised."""
     if isinstance(error, SystemExit):
-        text = f"it tried to end the process (sys.exit({error.code!r}))"
+        text = f"SystemExit: it tried to end the process (sys.exit({error.code!r}))"
     else:
         text = f"{type(error).__name__}: {error}".replace("\n", " ")
     trail = error.__traceback__
