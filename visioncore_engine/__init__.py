@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from visioncore_engine.config import resolve
     from visioncore_engine.evaluation import evaluate
     from visioncore_engine.hookspecs import hookimpl
-    from visioncore_engine.restore import load
     from visioncore_engine.options import Choice, Options, Slot, choose
     from visioncore_engine.registry import discover
+    from visioncore_engine.restore import load
     from visioncore_engine.run import train
 
 __version__ = "0.1.0"

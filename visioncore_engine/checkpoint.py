@@ -80,9 +80,7 @@ def write_checkpoint(payload: Mapping[str, Any], path: Path, *, keep_previous: b
 def _refuse_non_finite(payload: Mapping[str, Any], path: Path) -> None:
     for name, value in payload.get("state_dict", {}).items():
         if isinstance(value, Tensor) and value.is_floating_point() and not bool(torch.isfinite(value).all()):
-            raise CheckpointError(
-                Problem(what=f"refusing to save non-finite values in {name!r}", where=str(path))
-            )
+            raise CheckpointError(Problem(what=f"refusing to save non-finite values in {name!r}", where=str(path)))
 
 
 def _write_durably(path: Path, data: bytes | memoryview) -> None:
@@ -199,10 +197,12 @@ def _load_plain(path: Path, data: bytes) -> Any:
         try:
             return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
         except pickle.UnpicklingError as error:
-            named = re.search(r"GLOBAL ([\w.]+)", str(error)) or re.search(r"`?([\w.]+)`? was not an allowed", str(error))
+            named = re.search(r"GLOBAL ([\w.]+)|`?([\w.]+)`? was not an allowed", str(error))
             if named:
                 raise _refusal(
-                    path, f"contains a Python object ({named[1]}); refused, nothing was run", "it is not ours"
+                    path,
+                    f"contains a Python object ({named[1] or named[2]}); refused, nothing was run",
+                    "it is not ours",
                 ) from error
             raise _refusal(path, "not a checkpoint: it cannot be unpickled") from error
         except (RuntimeError, EOFError, ValueError, KeyError, zipfile.BadZipFile, OSError) as error:

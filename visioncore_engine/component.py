@@ -116,9 +116,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         for kind in (
             _kind("dataset", "Dataset", "opens data and gives one source of windows per group and split"),
             _kind("reader", "Reader", "reads one recording from a file or folder"),
-            _kind(
-                "preparation", "Preparation", "recording to recording, with statistics of the training frames only"
-            ),
+            _kind("preparation", "Preparation", "recording to recording, with statistics of the training frames only"),
             _kind("sampler", "Sampler", "names the windows of every global batch", options="SamplerOptions"),
             _kind("transform", "Transform", "batch to batch on the device, in training only or always"),
             _kind("model", "Model", "module from batch to outputs"),
@@ -143,12 +141,8 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
                 returns="torch.optim:Optimizer",
             ),
             _kind("scheduler", "Scheduler", "factor on every base rate, as a function of the optimizer step"),
-            _kind(
-                "callback", "Callback", "Lightning callback", returns="pytorch_lightning:Callback"
-            ),
-            _kind(
-                "logger", "Logger", "Lightning logger", returns="pytorch_lightning.loggers:Logger"
-            ),
+            _kind("callback", "Callback", "Lightning callback", returns="pytorch_lightning:Callback"),
+            _kind("logger", "Logger", "Lightning logger", returns="pytorch_lightning.loggers:Logger"),
         )
     }
 )

@@ -170,7 +170,7 @@ class Group:
         def move(value: Any) -> Any:
             return value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
 
-        moved = {
+        moved: dict[str, Any] = {
             name: {key: move(item) for key, item in value.items()} if isinstance(value, dict) else move(value)
             for name, value in vars(self).items()
         }
@@ -298,7 +298,8 @@ class DatasetFacts:
     """What a dataset is built with."""
 
     seed: int
-    state: Mapping[str, Any] | None = None  # what `Dataset.state` returned when the model was trained; None when fitting
+    # What `Dataset.state` returned when the model was trained; None when preparations are to be fitted.
+    state: Mapping[str, Any] | None = None
 
 
 class Dataset(Protocol):
@@ -327,7 +328,7 @@ class Dataset(Protocol):
         ...
 
     def summary(self) -> Table:
-        """What the data are, a row per group: frames per split, valid fraction, columns …"""
+        """What the data are, a row per group: frames per split, valid fraction, columns."""
         ...
 
 
@@ -532,7 +533,7 @@ class Loss(Protocol):
     """
 
     def weights(self, group: Group) -> Mapping[str, Tensor]:
-        """Weight of each term per column, float64 (N,) or (1,): known before the forward pass, from mask and targets."""
+        """Weight of each term per column, float64 (N,) or (1,): from mask and targets, before the forward pass."""
         ...
 
     def __call__(self, outputs: Mapping[str, Tensor], group: Group) -> Mapping[str, Tensor]:

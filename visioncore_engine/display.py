@@ -40,7 +40,8 @@ def format_table(header: Iterable[str], rows: Iterable[Iterable[Any]], *, width:
     while sum(widths) + 2 * (len(widths) - 1) > width and max(widths) > 6:
         widths[widths.index(max(widths))] -= 1
     numeric = [
-        all(isinstance(row[column], (int, float)) or row[column] is None for row in body) for column in range(len(titles))
+        all(isinstance(row[column], int | float) or row[column] is None for row in body)
+        for column in range(len(titles))
     ]
     lines = []
     for row in texts:
@@ -59,7 +60,7 @@ def format_table(header: Iterable[str], rows: Iterable[Iterable[Any]], *, width:
 
 def _cell(value: Any) -> str:
     if value is None:
-        return "–"
+        return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
@@ -168,10 +169,8 @@ class ProgressDisplay(pl.Callback):
         """Print a line where there is no bar."""
         assert isinstance(pl_module, TrainingModule)
         if self._bar is None and not trainer.sanity_checking:
-            scores = {"val/loss": pl_module.scores["val/loss"], **{
-                self._monitor: pl_module.scores.get(self._monitor, float("nan"))
-            }}
-            text = "  ".join(f"{name} {value:.4f}" for name, value in scores.items())
+            names = dict.fromkeys(("val/loss", self._monitor))
+            text = "  ".join(f"{name} {pl_module.scores.get(name, float('nan')):.4f}" for name in names)
             print(f"epoch {trainer.current_epoch + 1}  step {trainer.global_step}  {text}", flush=True)  # noqa: T201 - a display
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

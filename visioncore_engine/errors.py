@@ -11,7 +11,6 @@
     |  +- UsageError            the command line itself
     +- RunError                 exit 70   a rank, a plugin or the numbers failed
     +- StorageError             exit 74   disk full, quota, read-only folder
-    +- Stopped                  exit 143  ended by a signal, after saving
 
 Every message says where, what was given, what is allowed and what to do.
 """
@@ -31,7 +30,6 @@ __all__ = [
     "PluginError",
     "Problem",
     "RunError",
-    "Stopped",
     "StorageError",
     "UsageError",
     "UserError",
@@ -147,10 +145,3 @@ class StorageError(EngineError):
 
     exit_code = 74
     label = "storage failed"
-
-
-class Stopped(EngineError):
-    """The run was ended by a signal, after its state was saved."""
-
-    exit_code = 143
-    label = "stopped"

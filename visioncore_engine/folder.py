@@ -131,5 +131,7 @@ class RunFolder:
                 return path
         there = ", ".join(sorted(path.name for path in self.checkpoints.glob("*.ckpt"))) or "none"
         raise CheckpointError(
-            Problem(what="no such checkpoint", where=str(self.checkpoints), given=repr(name), todo=f"there are: {there}")
+            Problem(
+                what="no such checkpoint", where=str(self.checkpoints), given=repr(name), todo=f"there are: {there}"
+            )
         )

@@ -18,7 +18,7 @@ are called as ``build(options, facts)``; the facts of each kind and what its bui
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pluggy
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from visioncore_engine.component import Command, Component
+    from visioncore_engine.config.run import RunConfig
+    from visioncore_engine.errors import Problem
 
 __all__ = ["ENTRY_POINT_GROUP", "hookimpl", "hookspec"]
 
@@ -54,7 +56,7 @@ def visioncore_preparations() -> Iterable[Component]:
 
 @hookspec
 def visioncore_samplers() -> Iterable[Component]:
-    """Yield samplers: ``sampler``; build a `contracts.Sampler`. The engine shards what it names; no sampler knows ranks."""
+    """Yield samplers: ``sampler``; build a `contracts.Sampler`, which never knows how its batches are shared out."""
     raise AssertionError("a specification is never called")
 
 
@@ -108,7 +110,7 @@ def visioncore_metrics() -> Iterable[Component]:
 
 @hookspec
 def visioncore_evaluators() -> Iterable[Component]:
-    """Yield evaluators: ``evaluate``; build a `contracts.Evaluator` that makes tables and figures from a trained model."""
+    """Yield evaluators: ``evaluate``; build a `contracts.Evaluator` of a trained model: tables and figures."""
     raise AssertionError("a specification is never called")
 
 
@@ -143,7 +145,7 @@ def visioncore_loggers() -> Iterable[Component]:
 
 
 @hookspec
-def visioncore_checks(config: Any) -> Iterable[Any]:
+def visioncore_checks(config: RunConfig) -> Iterable[Problem]:
     """Yield `errors.Problem` for combinations in a resolved run (`config.RunConfig`) that the plugin knows to be wrong.
 
     Runs in ``visioncore check`` and before training, without torch.
@@ -153,11 +155,11 @@ def visioncore_checks(config: Any) -> Iterable[Any]:
 
 @hookspec
 def visioncore_commands() -> Iterable[Command]:
-    """Yield `component.Command` objects that join the command line: a name, a summary and an address, all torch-free."""
+    """Yield `component.Command` objects that join the command line: a name, a summary and a torch-free address."""
     raise AssertionError("a specification is never called")
 
 
 @hookspec
 def visioncore_report_sections() -> Iterable[str]:
-    """Yield addresses ``"package.module:function"`` of report sections, called as ``section(context)`` when drawn."""
+    """Yield addresses ``"package.module:function"`` of report sections, called as ``section(context)``."""
     raise AssertionError("a specification is never called")

@@ -107,7 +107,7 @@ class TrainingModule(pl.LightningModule):
                 continue
             if not math.isfinite(loss.item()):
                 self._stop_on_non_finite(sums)
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
             total = loss.detach() if total is None else total + loss.detach()
         return total
 

@@ -50,7 +50,7 @@ class Objective:
 
     def _coefficient(self, term: str, group: Group) -> Tensor:
         # A term is named by its task, or "<task>/<part>" where a task has several.
-        return self._coefficients[group.index][term.split("/")[0]]
+        return self._coefficients[group.index][term.partition("/")[0]]
 
     def weights(self, batches: Sequence[Batch]) -> dict[str, float]:
         """Total weight of each term over micro-batches, before any forward pass."""

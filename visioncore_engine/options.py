@@ -137,7 +137,7 @@ class Choice:
         if missing:
             raise PluginError(
                 Problem(
-                    what=f"the builder of {self.title} returned {type(built).__name__}, which lacks {', '.join(missing)}",
+                    what=f"the builder of {self.title} returned {type(built).__name__}, without {', '.join(missing)}",
                     where=self.where,
                     todo=f"a {self.kind} must be a {KINDS[self.kind].returns.partition(':')[2]}",
                 )

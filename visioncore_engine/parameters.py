@@ -152,4 +152,4 @@ def loss_coefficients(weighting: str, index: Index) -> tuple[dict[str, Tensor], 
 
 def _inverse(weight: np.ndarray) -> np.ndarray:
     # A column without a valid value has no say, whatever its coefficient: 0 keeps it finite.
-    return np.divide(1.0, weight, out=np.zeros_like(weight), where=weight > 0)
+    return np.asarray(np.divide(1.0, weight, out=np.zeros_like(weight), where=weight > 0))

@@ -171,9 +171,7 @@ def load_weights(model: nn.Module, payload: Mapping[str, Any], path: str) -> Non
         With missing, unexpected and differently shaped tensors named.
     """
     saved = {
-        name.removeprefix("model."): value
-        for name, value in payload["state_dict"].items()
-        if name.startswith("model.")
+        name.removeprefix("model."): value for name, value in payload["state_dict"].items() if name.startswith("model.")
     }
     own = model.state_dict()
     problems = [f"missing {name!r}" for name in own if name not in saved]

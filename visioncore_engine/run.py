@@ -84,7 +84,8 @@ def train(resolved: Resolved, *, resume: bool = False, quiet: bool = False) -> R
     if run.trainer.threads is not None:
         torch.set_num_threads(run.trainer.threads)
     device = _device(resolved)
-    parts = build(resolved, fused=_fused(resolved, device), state=saved[1]["visioncore"]["data_state"] if saved else None)
+    state = saved[1]["visioncore"]["data_state"] if saved else None
+    parts = build(resolved, fused=_fused(resolved, device), state=state)
     record = records.collect(resolved, data=dict(parts.dataset.fingerprints()))
     if not resume:
         write_text(folder.run_file, resolved.to_yaml())
@@ -206,11 +207,12 @@ def _trainer(
         use_distributed_sampler=False,
         default_root_dir=str(folder.path),
     )
-    strangers = [type(callback).__name__ for callback in trainer.callbacks if callback not in (*chosen, *own)]
+    running: list[pl.Callback] = vars(trainer)["callbacks"]  # set by a connector, so type checkers do not see it
+    strangers = [type(callback).__name__ for callback in running if callback not in (*chosen, *own)]
     if strangers:
         raise ConfigError(
             Problem(
-                what=f"installed packages add Lightning callbacks that the run file does not name: {', '.join(strangers)}",
+                what=f"installed packages add callbacks that the run file does not name: {', '.join(strangers)}",
                 todo="uninstall the package that registers them under `pytorch_lightning.callbacks_factory`",
             )
         )

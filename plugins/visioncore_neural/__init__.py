@@ -9,12 +9,13 @@ from collections.abc import Iterable
 
 from visioncore_engine.component import Command, Component
 from visioncore_engine.hookspecs import hookimpl
-from visioncore_neural import _data_components, _model_components
+from visioncore_neural import _data_components, _evaluation_components, _model_components
 
 
 def _components(kind: str) -> Iterable[Component]:
     yield from _data_components.COMPONENTS.get(kind, ())
     yield from _model_components.COMPONENTS.get(kind, ())
+    yield from _evaluation_components.COMPONENTS.get(kind, ())
 
 
 @hookimpl
@@ -104,4 +105,4 @@ def visioncore_commands() -> Iterable[Command]:
 @hookimpl
 def visioncore_report_sections() -> Iterable[str]:
     """Yield addresses of report sections."""
-    yield from getattr(_model_components, "REPORT_SECTIONS", ())
+    yield from _evaluation_components.REPORT_SECTIONS

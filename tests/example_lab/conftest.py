@@ -12,6 +12,8 @@ import pytest
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 EXAMPLE = CHECKOUT / "plugins" / "example-lab"
+# The command as the entry point of the wheel calls it.
+VISIONCORE = "import sys; from visioncore_engine.cli import main; sys.exit(main())"
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Installed:
 
     def visioncore(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run the command line."""
-        return self.run("-m", "visioncore_engine.cli", *arguments)
+        return self.run("-c", VISIONCORE, *arguments)
 
 
 def pip(*arguments: str) -> None:

@@ -179,13 +179,13 @@ class ReportContext:
         return found if isinstance(found, dict) else {}
 
 
-def numbers(rows: Sequence[Mapping[str, str]], column: str) -> np.ndarray:
+def numbers(rows: Sequence[Mapping[str, Any]], column: str) -> np.ndarray:
     """Column of a table as numbers, float64 (rows,); NaN where a cell is empty, no number, or not there."""
 
-    def number(row: Mapping[str, str]) -> float:
+    def number(row: Mapping[str, Any]) -> float:
         try:
-            return float(row.get(column) or "nan")
-        except ValueError:
+            return float(row.get(column, "nan"))
+        except (TypeError, ValueError):
             return float("nan")
 
     return np.array([number(row) for row in rows], dtype=np.float64)

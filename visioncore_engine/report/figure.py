@@ -112,7 +112,7 @@ def new_figure(width: float = 520, height: float = 280) -> Figure:
     return Figure(figsize=(width / _DPI, height / _DPI), dpi=_DPI, layout="constrained")
 
 
-def figure_html(figure: Figure, alt: str) -> str:
+def figure_html(figure: Figure, alt: str, caption: str = "") -> str:
     """Set a figure into the page.
 
     Parameters
@@ -121,6 +121,8 @@ def figure_html(figure: Figure, alt: str) -> str:
         The figure; artists with ``rasterized=True`` become a picture inside it, which keeps large ones small.
     alt
         What it shows, for readers who cannot see it.
+    caption
+        Plain text below it.
 
     Returns
     -------
@@ -131,7 +133,9 @@ def figure_html(figure: Figure, alt: str) -> str:
     target = io.StringIO()
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "visioncore", "text.parse_math": False}):
         figure.savefig(target, format="svg", transparent=True)
-    return f'<figure role="img" aria-label="{escape(alt)}">{_inlined(target.getvalue())}</figure>'
+    below = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
+    svg = _inlined(target.getvalue()).replace("<svg ", f'<svg role="img" aria-label="{escape(alt)}" ', 1)
+    return f"<figure>{svg}{below}</figure>"
 
 
 def figure_png(figure: Figure) -> bytes:
