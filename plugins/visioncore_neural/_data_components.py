@@ -87,4 +87,10 @@ COMPONENTS: Mapping[str, tuple[Component, ...]] = {
     ),
 }
 
-COMMANDS: tuple[Command, ...] = ()
+COMMANDS: tuple[Command, ...] = (
+    Command(
+        name="data",
+        summary="write demonstration recordings, convert recordings, check them",
+        build="visioncore_neural.commands.data:build",
+    ),
+)

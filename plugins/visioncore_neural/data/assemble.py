@@ -70,7 +70,7 @@ def assemble(arrays: Mapping[str, np.ndarray], options: ArchiveOptions, path: Pa
                 for name in missing
             )
         )
-    name = options.name or _word(arrays, "name") or path.stem
+    name = options.session or _word(arrays, "name") or path.stem
     frames = {key: arrays[key] for key in _PER_FRAME if key in arrays}
     for key in ("robs", "behavior"):
         if key in frames and frames[key].ndim == 1:

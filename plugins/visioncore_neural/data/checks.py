@@ -1,23 +1,13 @@
-"""What is wrong with the content of a recording: errors that stop training, and warnings that a person should read."""
+"""What is wrong with the content of a recording, as far as training must know. `audit` looks further."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass, field
 
 import numpy as np
 
 from visioncore_engine.errors import Problem
 from visioncore_neural.recording import SPLITS, Recording
 
-__all__ = ["Findings", "input_problems", "response_problems"]
-
-
-@dataclass
-class Findings:
-    """Errors and warnings about one recording."""
-
-    errors: list[Problem] = field(default_factory=list)
-    warnings: list[Problem] = field(default_factory=list)
+__all__ = ["input_problems", "response_problems", "split_problems"]
 
 
 def response_problems(recording: Recording) -> list[Problem]:
@@ -62,6 +52,29 @@ def input_problems(recording: Recording, keys: tuple[str, ...]) -> list[Problem]
     return problems
 
 
+def split_problems(recording: Recording) -> list[Problem]:
+    """Values of a recording's own split that mean nothing, and repeats of one clip that stand in several splits."""
+    if recording.split is None:
+        return []
+    split = np.asarray(recording.split)
+    problems = []
+    wrong = (split < -1) | (split > max(SPLITS.values()))
+    if wrong.any():
+        first = int(np.flatnonzero(wrong)[0])
+        meaning = ", ".join(f"{value} {name}" for name, value in SPLITS.items())
+        what = f"{int(wrong.sum())} values have no meaning ({meaning}, -1 none); first at frame {first}"
+        problems.append(Problem(where=recording.where, key="split", what=what, given=str(split[first])))
+    if recording.repeat_frame is not None:
+        repeat = np.asarray(recording.repeat_frame)
+        frames = np.flatnonzero((repeat >= 0) & (split >= 0))
+        _, first_of, which = np.unique(repeat[frames], return_index=True, return_inverse=True)
+        strays = frames[split[frames] != split[frames[first_of]][which]]
+        if strays.size:
+            what = f"repeats of one clip must be in one split; {len(strays)} frames are not, first frame {strays[0]}"
+            problems.append(Problem(where=recording.where, key="split", what=what))
+    return problems
+
+
 class _Bad:
     """Counts bad values and remembers the first."""
 
@@ -84,20 +97,3 @@ class _Bad:
         elif self._key != "stim":
             place += f", column {column}"
         return Problem(where=self._recording.where, key=self._key, what=f"{self.num} {what}; {place}", todo=todo)
-
-
-def split_problems(split: np.ndarray, where: str) -> list[Problem]:
-    """Values that are no split."""
-    wrong = (split < -1) | (split > max(SPLITS.values()))
-    if not wrong.any():
-        return []
-    first = int(np.flatnonzero(wrong)[0])
-    meaning = ", ".join(f"{value} {name}" for name, value in SPLITS.items())
-    return [
-        Problem(
-            where=where,
-            key="split",
-            what=f"{int(wrong.sum())} values have no meaning ({meaning}, -1 none); first at frame {first}",
-            given=str(split[first]),
-        )
-    ]

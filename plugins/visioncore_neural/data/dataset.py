@@ -82,9 +82,11 @@ class RecordingsDataset:
         self._history = options.window.history if isinstance(options.window.history, int) else 0
 
     def _open(self, recording: Recording, rule: SplitOptions, facts: DatasetFacts) -> _Session:
-        problems = [*response_problems(recording), *input_problems(recording, ("stim",))]
-        if recording.split is not None:
-            problems += split_problems(np.asarray(recording.split), recording.where)
+        problems = [
+            *response_problems(recording),
+            *input_problems(recording, ("stim",)),
+            *split_problems(recording),
+        ]
         if problems:
             raise DataError(*problems)
         split = assign_split(recording, rule) if recording.split is None else np.asarray(recording.split, dtype=np.int8)
@@ -162,7 +164,7 @@ class RecordingsDataset:
             raise DataError(
                 Problem(
                     where=session.recording.where,
-                    what=f"has no training window: a prediction needs {history + 1} frames of one trial and split in a row",
+                    what=f"has no training window: {history + 1} frames in a row of one trial and split are needed",
                     given=f"the longest run has {longest} frames",
                 )
             )

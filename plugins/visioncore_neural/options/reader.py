@@ -31,7 +31,7 @@ class ArchiveOptions(Options):
     dt: float | None = Field(None, gt=0, description="seconds per frame; by default what the file says")
     scale: float = Field(1.0, description="stimulus value of one stored unit")
     offset: float = Field(0.0, description="stimulus value of a stored zero")
-    name: str = Field("", description="name of the session; by default what the file says, else the file's name")
+    session: str = Field("", description="name of the session; by default what the file says, else the file's name")
     subject: str = Field("", description="subject; by default what the file says, else the session's name")
     kind: Literal["counts", "rates"] = Field("counts", description="whether responses are counts or rates")
     repeats: bool = Field(
