@@ -54,12 +54,7 @@ def build(parser: argparse.ArgumentParser) -> _Handler:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    action: _EXAMPLES = {
-    "demo": "  visioncore data demo recordings",
-    "convert": "  visioncore data convert retina.npz recordings --key trial=segment --axes TCW",
-    "check": "  visioncore data check recordings --frames 32",
-}
-_Handler = arguments.action
+    action: _Handler = arguments.action
     return action(arguments)
 
 
