@@ -35,6 +35,7 @@ VISIONCORE = "import sys; from visioncore_engine.cli import main; sys.exit(main(
 SMALL = (
     "data.duration=120",
     "sampler.batches_per_epoch=2",
+    "scheduler.warmup_steps=1",
     "trainer.max_epochs=1",
     "trainer.check_val_every_n_epoch=1",
 )

@@ -31,7 +31,7 @@ def test_every_step_of_the_run_moves_and_none_after_it(total: int) -> None:
 
 
 def test_slopes_must_fit_and_the_run_must_end() -> None:
-    with pytest.raises(ConfigError, match=r"warmup_steps: .*run of 10 steps.*at most 8 fit"):
+    with pytest.raises(ConfigError, match=r"scheduler\.warmup_steps: .*run of 10 steps.*at most 8 fit"):
         factors(10, warmup_steps=9, cooldown=0.2)
     with pytest.raises(ConfigError, match="end"):
         Trapezoid(TrapezoidOptions(), SchedulerFacts(total_steps=None, steps_per_epoch=5))

@@ -41,7 +41,7 @@ class Trapezoid:
                 Problem(
                     what=f"{self._warmup} steps of warm-up and {self._cooldown} of cool-down do not fit "
                     f"into a run of {self._total} steps",
-                    key="warmup_steps",
+                    key="scheduler.warmup_steps",
                     given=str(self._warmup),
                     todo=f"at most {self._total - self._cooldown} fit",
                 )
