@@ -87,7 +87,7 @@ class _Reader:
     def read(self, path: str, asked_at: str, chain: tuple[str, ...]) -> None:
         """Read a file after those that it extends."""
         if os.path.realpath(path) in [os.path.realpath(above) for above in chain]:
-            what = f"`extends` leads back to the file itself: {' -> '.join((*chain, path))}"
+            what = f"it leads back to the file itself: {' -> '.join((*chain, path))}"
             self.problems.append(Problem(what=what, where=asked_at, key="extends"))
             return
         if not Path(path).is_file():
@@ -142,7 +142,7 @@ class _Reader:
 
 def _no_file(path: str, asked_at: str) -> Problem:
     if "://" in path or path.startswith(("http:", "https:")):
-        return Problem(what="only local files are read", where=asked_at, given=path)
+        return Problem(what="only local files are read", where=asked_at, key="extends", given=path)
     what = "is a folder, not a run file" if Path(path).is_dir() else "no such file"
     folder = Path(path).parent
     close = nearest(Path(path).name, [file.name for file in folder.iterdir()]) if folder.is_dir() else None
