@@ -12,7 +12,7 @@ from visioncore_engine.cli.contract import attributes_of
 from visioncore_engine.cli.layout import columns, paragraph
 from visioncore_engine.cli.parser import add_plugins, example, registry_of
 from visioncore_engine.component import KINDS, Kind
-from visioncore_engine.config.blocks import options_class
+from visioncore_engine.config.classes import options_class
 from visioncore_engine.config.run import RunConfig
 from visioncore_engine.config.text import flow
 from visioncore_engine.config.words import describe

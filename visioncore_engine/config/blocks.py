@@ -9,46 +9,20 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from visioncore_engine.component import KINDS, resolve_address
+from visioncore_engine.component import KINDS
+from visioncore_engine.config.classes import options_class
 from visioncore_engine.config.mistakes import FAILED, Path, problems_in
-from visioncore_engine.config.node import Node, as_mapping, plain, spread_word
+from visioncore_engine.config.node import Node, as_mapping, block_id, plain, spread_word
 from visioncore_engine.config.owned import IMPORT_KEYS
 from visioncore_engine.config.secrets import hides_password, is_secret_key
 from visioncore_engine.config.words import allows_none, given, is_mapping, models_in, step_into
 from visioncore_engine.errors import ConfigError, PluginError, Problem, nearest
 from visioncore_engine.options import Choice, Options, Slot, slots
-from visioncore_engine.registry import Entry, Registry, load_address
+from visioncore_engine.registry import Entry, Registry
 
-__all__ = ["Blocks", "options_class"]
-
-_PROMISES = {"extra": "forbid", "frozen": True, "strict": True, "allow_inf_nan": False}
+__all__ = ["Blocks"]
 
 AnyOptions = TypeVar("AnyOptions", bound=Options)
-
-
-def options_class(entry: Entry) -> type[Options]:
-    """Import the options class of a component.
-
-    Raises
-    ------
-    PluginError
-        Where it cannot be imported, or does not keep what the kind's options promise.
-    """
-    kind = KINDS[entry.kind]
-    base: type[Options] = resolve_address(kind.options)
-    if not entry.component.options:
-        return base
-    found = load_address(entry.component.options, entry.plugin, entry.home)
-    what = f"plugin {entry.plugin}: options {entry.component.options!r} of {entry.kind} {entry.name!r}"
-    if not (isinstance(found, type) and issubclass(found, base)):
-        raise PluginError(f"{what} must be a class derived from {kind.options}")
-    loosened = [name for name, value in _PROMISES.items() if found.model_config.get(name) != value]
-    if loosened:
-        raise PluginError(f"{what} must keep the settings of Options: {', '.join(loosened)}")
-    reserved = sorted({"id", "name"} & set(found.model_fields))
-    if reserved:
-        raise PluginError(f"{what} may not have a field {reserved[0]!r}: it is a word of every block")
-    return found
 
 
 class Blocks:
@@ -106,15 +80,26 @@ class Blocks:
             what = f"expected a {slot.kind}: its name, or a block {{name: …}}"
             self._fail(Problem(what=what, where=node.where, key=key, given=given(plain(node))))
             return None
+        for word in sorted(IMPORT_KEYS & set(block.value)):
+            what, todo = "import paths are not allowed", "use a registered name: `name`"
+            self._fail(Problem(what=what, where=block.value[word].where, key=f"{key}.{word}", todo=todo))
+            return None
         written = block.value.get("name")
         if name is not None and "id" in block.value and block.value["id"].value != name:
             what = f"the id says other than the key {name!r} of the block"
             self._fail(Problem(what=what, where=block.value["id"].where, key=f"{key}.id"))
-        reference = written.value if written is not None and written.value is not None else name
         if written is not None:
             self._remember(f"{key}.name", written)
+        reference = written.value if written is not None and written.value is not None else name
+        unknown = not isinstance(reference, str) or (
+            written is None and not self.registry.candidates(slot.kind, reference)
+        )
+        if unknown and self._misspells_name(block, key):
+            return None
         if not isinstance(reference, str):
-            self._nameless(slot, block, key)
+            names = ", ".join(self.registry.names(slot.kind)) or "none"
+            what = f"the block does not say which {slot.kind} it is"
+            self._fail(Problem(what=what, where=block.where, key=key, todo=f"give it a `name`; installed: {names}"))
             return None
         entry = self._find(slot.kind, reference, key, written or node)
         if entry is None:
@@ -137,14 +122,15 @@ class Blocks:
         self._choices.append(choice)
         return choice
 
-    def _nameless(self, slot: Slot, block: Node, key: str) -> None:
+    def _misspells_name(self, block: Node, key: str) -> bool:
+        """Whether a block has a key that was meant to be `name`; that is told."""
         assert isinstance(block.value, dict)
-        if IMPORT_KEYS & set(block.value):
-            what, todo = "import paths are not allowed", "use a registered name: `name`"
-        else:
-            what, todo = f"the block does not say which {slot.kind} it is", "give it a `name`"
-        names = ", ".join(self.registry.names(slot.kind)) or "none"
-        self._fail(Problem(what=what, where=block.where, key=key, todo=f"{todo}; installed: {names}"))
+        for word, child in block.value.items():
+            if word != "name" and nearest(word, ["name"]):
+                what, todo = f"unknown key {word!r}", "did you mean 'name'?"
+                self._fail(Problem(what=what, where=child.where, key=f"{key}.{word}", todo=todo))
+                return True
+        return False
 
     def _find(self, kind: str, reference: str, key: str, at: Node) -> Entry | None:
         if "." in reference.rpartition(":")[2] or "/" in reference:
@@ -244,10 +230,12 @@ class Blocks:
         except ConfigError as error:
             self.problems += [replace(problem, key=key) for problem in error.problems]
             return FAILED
-        one_block = node.name is not None
-        if one_block or not isinstance(blocks.value, dict):
+        if isinstance(blocks.value, list):
+            self._fail_items(slot, blocks.value, key)
+            return FAILED
+        if node.name is not None or not isinstance(blocks.value, dict):
             what = f"expected a list of {KINDS[slot.kind].plural}, or a mapping from id to block"
-            todo = "write it in a list: [...]" if one_block else ""
+            todo = "write it in a list: […]" if node.name is not None else ""
             self._fail(Problem(what=what, where=node.where, key=key, given=given(plain(node)), todo=todo))
             return FAILED
         self._remember(key, blocks)
@@ -256,6 +244,12 @@ class Blocks:
             for name, block in blocks.value.items()
             if self._is_there(name, block, f"{key}.{name}", blocks.value)
         ]
+
+    def _fail_items(self, slot: Slot, items: list[Node], key: str) -> None:
+        """Tell which items of a list are no blocks."""
+        for number, item in enumerate(items):
+            if block_id(item) is None:
+                self.choice(slot, item, f"{key}.{number}")
 
     def _is_there(self, name: str, block: Node, key: str, siblings: Mapping[str, Node]) -> bool:
         """Whether an entry is a block rather than the removal of one; a removal must have had something to remove."""

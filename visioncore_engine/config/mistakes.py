@@ -183,6 +183,6 @@ def _unknown(model: type[BaseModel], path: Path, key: str, place: Place) -> Prob
     allowed = _owner(model, path)
     close = nearest(name, allowed)
     head = f"did you mean {close!r}? " if close else ""
-    if "." in name and not close:
+    if name.partition(".")[0] in allowed:
         head = "a key with dots is written as nested mappings; "
     return Problem(what=f"unknown key {name!r}", where=where, key=full, todo=f"{head}allowed: {', '.join(allowed)}")

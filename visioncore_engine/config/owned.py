@@ -23,6 +23,7 @@ TRAINER = {
     "gradient_clip_algorithm": "write optimizer.clip, a bound on the global norm",
     "gradient_clip_val": "write optimizer.clip",
     "inference_mode": _ENGINE,
+    "limit_predict_batches": _ENGINE,
     "limit_test_batches": "choose less data under `data`",
     "limit_train_batches": "write sampler.batches_per_epoch",
     "limit_val_batches": "choose less data under `data`",

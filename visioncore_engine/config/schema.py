@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json_schema
 
 from visioncore_engine.component import KINDS
-from visioncore_engine.config.blocks import options_class
+from visioncore_engine.config.classes import options_class
 from visioncore_engine.config.run import RunConfig
 from visioncore_engine.errors import PluginError, Problem
 from visioncore_engine.options import SLOT

@@ -13,8 +13,8 @@ from pydantic.fields import FieldInfo
 
 __all__ = ["allows_none", "describe", "given", "hint", "is_mapping", "models_in", "step_into", "unwrap"]
 
-_TRUE_WORDS = ("yes", "on", "y", "t")
-_FALSE_WORDS = ("no", "off", "n", "f")
+_TRUE_WORDS = ("true", "yes", "on", "y", "t")
+_FALSE_WORDS = ("false", "no", "off", "n", "f")
 _LENGTH = 60
 
 
@@ -175,26 +175,28 @@ def given(value: Any) -> str:
 
 def hint(annotation: Any, value: Any) -> str:
     """Say what a value that does not fit was probably meant to be; empty where nobody knows."""
-    types_ = {unwrap(member)[0] for member in _members(annotation)}
-    numbers = types_ & {int, float}
-    if isinstance(value, str):
-        word = value.lower()
-        if bool in types_ and word in (*_TRUE_WORDS, *_FALSE_WORDS, "true", "false"):
-            return f"write {'true' if word in (*_TRUE_WORDS, 'true') else 'false'}; yes, no, on and off are text here"
-        if numbers and re.fullmatch(r"[-+]?[0-9][0-9_]*(\.[0-9]*)?([eE][-+]?[0-9]+)?", value):
-            return f"write {value.replace('_', '')}, without quotes"
-        if numbers and re.fullmatch(r"[-+]?[0-9]+(:[0-5]?[0-9])+", value):
-            return "times are not converted; write one number"
-    elif isinstance(value, bool):
-        return f"quote it: '{given(value)}'" if str in types_ else ""
-    elif isinstance(value, int | float):
-        if isinstance(value, float) and not math.isfinite(value):
-            return "it must be finite"
-        if int in types_ and float(value).is_integer() and float not in types_:
-            return f"write {int(value)}" if isinstance(value, float) else ""
-        return f"quote it: '{value}'" if str in types_ and not numbers else ""
-    elif isinstance(value, list) and {get_origin(member) for member in types_} & {dict, Mapping}:
-        return "write a mapping"
-    elif value is not None and {get_origin(member) for member in types_} & {tuple, list, Sequence}:
-        return "write a list: [...]"
+    wanted = {unwrap(member)[0] for member in _members(annotation)}
+    shapes = {get_origin(member) for member in wanted}
+    if isinstance(value, str) and bool in wanted and value.lower() in (*_TRUE_WORDS, *_FALSE_WORDS):
+        return f"write {'true' if value.lower() in _TRUE_WORDS else 'false'}; yes, no, on and off are text here"
+    if isinstance(value, str) and wanted & {int, float}:
+        return _hint_for_number(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return "it must be finite"
+    if isinstance(value, float) and int in wanted and value.is_integer():
+        return f"write {int(value)}"
+    if str in wanted and isinstance(value, bool | int | float):
+        return f"quote it: '{given(value)}'"
+    if shapes & {dict, Mapping} and not isinstance(value, dict):
+        return "write a mapping: {…}"
+    if shapes & {tuple, list, Sequence} and value is not None and not isinstance(value, list):
+        return "write a list: […]"
+    return ""
+
+
+def _hint_for_number(text: str) -> str:
+    if re.fullmatch(r"[-+]?[0-9][0-9_]*(\.[0-9]*)?([eE][-+]?[0-9]+)?", text):
+        return f"write {text.replace('_', '')}, without quotes"
+    if re.fullmatch(r"[-+]?[0-9]+(:[0-5]?[0-9])+", text):
+        return "times are not converted; write one number"
     return ""
