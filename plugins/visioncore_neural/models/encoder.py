@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from urllib.parse import unquote
 
 import torch
 from torch import Tensor, nn
 
+from visioncore_common.names import module_name
 from visioncore_engine.contracts import (
     AdapterFacts,
     Batch,
@@ -21,7 +23,6 @@ from visioncore_engine.contracts import (
 from visioncore_engine.errors import ConfigError, DataError, Problem, nearest
 from visioncore_engine.options import Choice
 from visioncore_neural.models.activations import make_activation
-from visioncore_neural.models.names import group_of, module_name
 from visioncore_neural.models.parts import Part, Shape
 from visioncore_neural.models.sides import BatchSides, SharedSides
 from visioncore_neural.options.model import EncoderOptions
@@ -40,7 +41,7 @@ class Encoder(nn.Module):
     Each group's frames pass its own adapter; the windows of all groups of the micro-batch then go through the shared
     stages in *one* pass, and each group's share of the features through its own readout and the output nonlinearity.
     Parameters are named ``adapters.<group>.*``, ``core.<i>.*``, ``modulator.*``, ``recurrent.<i>.*``,
-    ``readouts.<group>.*``, with `names.module_name` of the group, never by its position.
+    ``readouts.<group>.*``, with `module_name` of the group, never by its position.
 
     A readout's bias starts where the output is the mean of the unit's training responses (`MIN_START_RATE` at least).
 
@@ -116,7 +117,7 @@ class Encoder(nn.Module):
         """
         name = module_name(group)
         if name not in self.readouts:
-            known = [group_of(key) for key in self.readouts]
+            known = [unquote(key) for key in self.readouts]
             close = nearest(group, known)
             raise DataError(
                 Problem(
@@ -138,7 +139,7 @@ class Encoder(nn.Module):
     def _stages(self, slot: str, choices: Sequence[Choice], shape: Shape) -> tuple[nn.ModuleList, Shape]:
         stages = nn.ModuleList()
         for choice in choices:
-            part = Part(choice, f"{slot}.{choice.id or choice.name}")
+            part = Part(choice, f"model.{slot}.{choice.id}")
             stage = part.build(StageFacts(in_shape=shape, dt=self._dt))
             frames = stage.history + 2
             out_shape: Shape = tuple(stage.out_shape)
@@ -149,7 +150,7 @@ class Encoder(nn.Module):
 
     def _readouts(self, choice: Choice, groups: Sequence[GroupSpec], shape: Shape) -> nn.ModuleDict:
         readouts = nn.ModuleDict()
-        part = Part(choice, "readout")
+        part = Part(choice, "model.readout")
         for group in groups:
             target = group.targets[self._tasks[group.name]]
             readout = part.build(ReadoutFacts(in_shape=shape, group=group, target=target))
@@ -208,7 +209,7 @@ def _adapters(choice: Choice | None, groups: Sequence[GroupSpec]) -> tuple[nn.Mo
         shape = shapes[group.name] = _input_shape(group)
         if choice is None:
             continue
-        part = Part(choice, "adapter")
+        part = Part(choice, "model.adapter")
         adapter = part.build(AdapterFacts(in_shape=shape, group=group))
         out_shape: Shape = tuple(adapter.out_shape)
         part.attempt(adapter, adapter, _frames(shape, 2), _frames(out_shape, 2))
@@ -219,7 +220,7 @@ def _adapters(choice: Choice | None, groups: Sequence[GroupSpec]) -> tuple[nn.Mo
         if shape != shapes[first]:
             raise ConfigError(
                 Problem(
-                    key="adapter",
+                    key="model.adapter",
                     what="a shared core needs frames (C, H, W) of one shape",
                     given=f"{first}: {shapes[first]}, {name}: {shape}",
                     todo="choose an adapter that brings them to one shape" if choice is None else "mend the adapter",
@@ -231,7 +232,7 @@ def _adapters(choice: Choice | None, groups: Sequence[GroupSpec]) -> tuple[nn.Mo
 def _modulator(choice: Choice | None, groups: Sequence[GroupSpec], shape: Shape) -> tuple[nn.Module | None, Shape]:
     if choice is None:
         return None, shape
-    part, side = Part(choice, "modulator"), SharedSides(groups)
+    part, side = Part(choice, "model.modulator"), SharedSides(groups)
     modulator: nn.Module = part.build(ModulatorFacts(in_shape=shape, side=side))
     zeros = {name: torch.zeros(1, 2, size) for name, size in side.items()}
     out_shape: Shape = tuple(modulator.out_shape)  # type: ignore[arg-type]  # (C, H, W) by the protocol of modulators

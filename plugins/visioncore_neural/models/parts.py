@@ -26,7 +26,7 @@ class Part:
     choice
         The block.
     key
-        Where it stands in the model's options, e.g. ``core.resnet3d``.
+        Where it stands in the run file, e.g. ``model.core.resnet3d``.
     """
 
     choice: Choice
@@ -37,15 +37,12 @@ class Part:
         try:
             return self.choice.build(facts)
         except UserError as error:
-            problems = (
-                replace(
-                    problem,
-                    where=problem.where or self.choice.where,
-                    key=f"{self.key}.{problem.key}" if problem.key else self.key,
+            raise type(error)(
+                *(
+                    replace(problem, key=f"{self.key}.{problem.key}" if problem.key else self.key)
+                    for problem in error.problems
                 )
-                for problem in error.problems
-            )
-            raise type(error)(*problems) from error
+            ) from error
 
     def attempt(
         self, module: nn.Module, call: Callable[[Tensor], Tensor], given: tuple[int, ...], declared: tuple[int, ...]
