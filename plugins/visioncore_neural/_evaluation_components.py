@@ -1,0 +1,27 @@
+"""Evaluators and report sections that this plugin provides. Torch-free."""
+
+from __future__ import annotations
+
+from visioncore_engine import Component
+
+__all__ = ["COMPONENTS", "REPORT_SECTIONS"]
+
+COMPONENTS: dict[str, tuple[Component, ...]] = {
+    "evaluator": (
+        Component(
+            name="units",
+            summary="a row per unit with its scores; the report's sections about units need it",
+            build="visioncore_neural.evaluators.units:Units",
+        ),
+        Component(
+            name="ground_truth",
+            summary="simulated data only: recovered receptive-field centres, and correlations against the true rate's",
+            options="visioncore_neural.options.evaluator:GroundTruthOptions",
+            build="visioncore_neural.evaluators.ground_truth:GroundTruth",
+        ),
+    ),
+}
+
+REPORT_SECTIONS: tuple[str, ...] = tuple(
+    f"visioncore_neural.report.{name}:section" for name in ("scores", "truth", "traces", "fields", "kernels")
+)

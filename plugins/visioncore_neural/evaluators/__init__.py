@@ -1,0 +1,1 @@
+"""Evaluators of units: tables and figures from a trained model."""

@@ -1,0 +1,117 @@
+"""Evaluator `units`: a row per unit. N units of a session."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from visioncore_engine.contracts import Evaluation, EvaluatorFacts, GroupSpec, Metric, MetricFacts, Result, Table
+from visioncore_engine.options import Options
+from visioncore_neural.evaluators.names import SCORES, UNIT_COLUMNS
+from visioncore_neural.metrics.bits_per_spike import BitsPerSpike
+from visioncore_neural.metrics.correlation import REPEAT_FRAME, CorrelationToAverage, SingleTrialCorrelation
+from visioncore_neural.options.metric import BitsPerSpikeOptions
+from visioncore_neural.responses import response_task, responses_of
+
+__all__ = ["Units"]
+
+
+class Units:
+    """Writes the table ``units``: a row per unit with its scores, sorted by session and then by the unit's position.
+
+    A score comes from the run's metric of that name, and is computed here where the run has none. `spikes` is the sum
+    of the responses over the `num_valid` valid frames of the split, `mean_rate_hz` their quotient per second.
+    """
+
+    def __init__(self, options: Options, facts: EvaluatorFacts) -> None:
+        del options  # it has none
+        self._groups = facts.groups
+
+    def evaluate(self, evaluation: Evaluation) -> Result:
+        """Make the table, and count how many units each score could be given to."""
+        scores = {name: columns for name in SCORES if (columns := _columns_of(evaluation.scores, name)) is not None}
+        lacking = _metrics([name for name in SCORES if name not in scores], self._groups)
+        totals = self._run(evaluation, lacking)
+        scores |= {name: metric.compute(states).columns for name, (metric, states) in lacking.items()}
+        rows = [
+            row for group in sorted(self._groups, key=lambda group: group.name) for row in _rows(group, scores, totals)
+        ]
+        scalars = {f"units_scored/{name}": float(sum(not np.isnan(row[name]) for row in rows)) for name in SCORES}
+        return Result(
+            scalars={"units": float(len(rows)), **scalars}, tables={"units": Table(columns=UNIT_COLUMNS, rows=rows)}
+        )
+
+    def _run(
+        self, evaluation: Evaluation, lacking: Mapping[str, tuple[Metric, dict[str, dict[str, Tensor]]]]
+    ) -> dict[str, dict[str, np.ndarray]]:
+        """Count valid frames and spikes of each group, and feed the metrics that are lacking."""
+        totals = {
+            group.name: {name: np.zeros(response_task(group)[1].size) for name in ("spikes", "num_valid")}
+            for group in self._groups
+        }
+        tasks = {group.name: response_task(group)[0] for group in self._groups}
+        for batch, outputs in evaluation.batches():
+            for group, output in zip(batch.groups, outputs, strict=True):
+                _, responses, valid = responses_of(output, group, tasks[group.name])
+                counted = torch.where(
+                    valid, responses.double(), torch.zeros((), dtype=torch.float64, device=valid.device)
+                )
+                own = totals[group.name]
+                own["spikes"] += counted.sum(dim=(0, 1)).cpu().numpy()
+                own["num_valid"] += valid.sum(dim=(0, 1)).cpu().numpy()
+                for metric, states in lacking.values():
+                    metric.update(states[group.name], output, group)
+        return totals
+
+
+def _columns_of(results: Mapping[str, Result], name: str) -> Mapping[str, np.ndarray] | None:
+    """Scores per unit of the run's metric that logs `name`, whatever its id in the run file."""
+    for result in results.values():
+        if name in result.scalars and result.columns:
+            return result.columns
+    return None
+
+
+def _metrics(
+    names: Sequence[str], groups: tuple[GroupSpec, ...]
+) -> dict[str, tuple[Metric, dict[str, dict[str, Tensor]]]]:
+    """Metrics by name, with empty statistics; the correlation to an average only where something is repeated."""
+    facts = MetricFacts(groups)
+    repeats = any(group.tags.get(REPEAT_FRAME) for group in groups)
+    made: dict[str, Metric] = {}
+    for name in names:
+        if name == "bits_per_spike":
+            made[name] = BitsPerSpike(BitsPerSpikeOptions(), facts)
+        elif name == "single_trial_correlation":
+            made[name] = SingleTrialCorrelation(Options(), facts)
+        elif repeats:
+            made[name] = CorrelationToAverage(Options(), facts)
+    return {name: (metric, {group.name: metric.state(group) for group in groups}) for name, metric in made.items()}
+
+
+def _rows(
+    group: GroupSpec,
+    scores: Mapping[str, Mapping[str, np.ndarray]],
+    totals: Mapping[str, Mapping[str, np.ndarray]],
+) -> list[dict[str, Any]]:
+    _, target = response_task(group)
+    own = {name: scores.get(name, {}).get(group.name, np.full(target.size, np.nan)) for name in SCORES}
+    spikes, num_valid = totals[group.name]["spikes"], totals[group.name]["num_valid"]
+    seconds = num_valid * (group.dt or np.nan)
+    rates = np.divide(spikes, seconds, out=np.full(target.size, np.nan), where=seconds > 0)
+    return [
+        {
+            "session": group.name,
+            "subject": group.labels.get("subjects", ""),
+            "unit": unit,
+            **{name: float(own[name][index]) for name in SCORES},
+            "spikes": int(spikes[index]) if target.kind == "counts" else float(spikes[index]),
+            "mean_rate_hz": float(rates[index]),
+            "num_valid": int(num_valid[index]),
+        }
+        for index, unit in enumerate(target.ids)
+    ]
