@@ -7,7 +7,7 @@ STAMP  := $(VENV)/.installed
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all test-engine lint bench docs clean
+.PHONY: help setup demo test test-all test-engine smoke lint bench docs clean
 
 help:  ## say what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */\1\t/' | expand -t 14
@@ -31,6 +31,9 @@ test-all: setup  ## all tests
 
 test-engine: setup  ## the engine's own tests in a copy of the tree without any plugin
 	.ci/test-engine $(BIN)/python
+
+smoke: setup  ## what is slow and a reader would do: train every run file for two steps, follow every page
+	$(PYTEST) -n 2 -m slow tests/configs tests/docs tests/example_lab
 
 lint: setup  ## style, types and the order of imports
 	$(BIN)/ruff check
