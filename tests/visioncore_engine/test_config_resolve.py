@@ -8,9 +8,13 @@ import string
 
 import pytest
 import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from visioncore_engine import discover, resolve
 from visioncore_engine.config import resolve_mapping
+from visioncore_engine.config.document import parse_value
+from visioncore_engine.config.node import plain
 from visioncore_engine.config.run import RunConfig
 from visioncore_engine.errors import ConfigError, PluginError, Problem, UserError
 from visioncore_engine.options import Choice
@@ -114,6 +118,56 @@ def test_a_dump_resolves_to_the_same_run(run, write, registry, sets):
     assert written.digest == resolved.digest
     # Another reader of YAML sees the same values.
     assert without_escapes(yaml.safe_load(resolved.to_yaml())) == resolved.dump()
+
+
+finite = st.floats(allow_nan=False, allow_infinity=False)
+schedules = st.fixed_dictionaries(
+    {"schedule": st.sampled_from(["constant", "step_in", "ramp", "cosine"]), "steps": st.floats(0.5, 1e6)},
+    optional={"start": finite, "stop": finite, "clock": st.sampled_from(["step", "epoch", "fraction"])},
+)
+stages = st.fixed_dictionaries(
+    {
+        "name": st.sampled_from(["conv3d", "resnet3d"]),
+        "id": st.from_regex(r"[A-Za-z_][A-Za-z0-9_-]{0,6}", fullmatch=True),
+    },
+    optional={
+        "channels": st.lists(st.integers(1, 2**70), min_size=1, max_size=3),
+        "gain": finite | schedules,
+        "clip": st.none() | st.floats(0, exclude_min=True, allow_infinity=False),
+    },
+)
+printable = st.text(st.characters(exclude_categories=["Cs", "Cc", "Cn"], exclude_characters="\ufeff"), max_size=20)
+overlays = st.fixed_dictionaries(
+    {},
+    optional={
+        "seed": st.integers(0, 2**32 - 1),
+        "data": st.fixed_dictionaries({"name": st.just("sessions")}, optional={"root": printable}),
+        "model": st.fixed_dictionaries(
+            {"core": st.lists(stages, max_size=3, unique_by=lambda stage: stage["id"])},
+            optional={"modulator": st.sampled_from([None, "film", "concat"]), "readout": st.just("gaussian")},
+        ),
+        "callbacks": st.lists(st.sampled_from(["heartbeat", "early_stopping"]), unique=True),
+        "optimizer": st.fixed_dictionaries(
+            {"name": st.just("sgd")},
+            optional={
+                "lr": st.floats(1e-9, 1e9),
+                "groups": st.dictionaries(printable, st.fixed_dictionaries({"match": printable | st.lists(printable)})),
+            },
+        ),
+    },
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(overlay=overlays)
+def test_resolving_what_was_resolved_changes_nothing(good, registry, write, overlay):
+    base = parse_value(good, "")
+    resolved = resolve([plain(base), overlay], registry=registry)
+    again = resolve(resolved.dump(), registry=registry)
+    assert again.run == resolved.run
+    assert again.digest == resolved.digest
+    written = resolve(write(again=resolved.to_yaml()), registry=registry)
+    assert written.run.model_copy(update={"run": resolved.run.run}) == resolved.run
 
 
 def without_escapes(value):

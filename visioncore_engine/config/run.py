@@ -27,7 +27,9 @@ class TrainerOptions(Options):
         "32-true", description="precision of the forward and backward pass"
     )
     accelerator: Literal["auto", "cpu", "gpu"] = Field("auto", description="what to train on")
-    devices: Literal["auto"] | int = Field("auto", description="how many devices")
+    devices: Literal["auto"] | Annotated[int, Field(ge=1)] = Field(
+        "auto", description="how many devices; on a CPU, how many processes (auto: one)"
+    )
     threads: int | None = Field(
         None, ge=1, description="CPU threads of torch; by default what torch chooses. Recorded: results depend on it"
     )

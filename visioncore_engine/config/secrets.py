@@ -11,8 +11,8 @@ __all__ = ["HIDDEN", "hides_password", "is_secret_key", "redact"]
 HIDDEN = "<hidden>"
 
 _KEY = re.compile(
-    r"(^|[_.-])(api_?key|access_?key|secret_?key|private_?key|credentials?|passphrase|passwd|password|pwd|secret"
-    r"|(api|access|auth|bearer|hf|wandb)_?token)$|^(auth|token)$",
+    r"(^|[_.-])((api|access|secret|private)[_-]?key|(api|access|auth|bearer|hf|wandb)[_-]?token"
+    r"|credentials?|passphrase|passwd|password|pwd|secret)$|^(auth|token)$",
     re.IGNORECASE,
 )
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)([^/@\s:]*:[^/@\s]+)@")
