@@ -70,13 +70,14 @@ class Npz:
             For a file that is missing, damaged, or holds Python objects; and where arrays are missing or do not fit.
         """
         _must_exist(self._path)
-        try:
-            archive = np.load(self._path, allow_pickle=False)
-        except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
-            raise _unreadable(self._path, "", error) from error
-        if not isinstance(archive, np.lib.npyio.NpzFile):
-            raise DataError(Problem(where=str(self._path), what="is one array, not an archive of named arrays (.npz)"))
-        with archive:
+        with self._path.open("rb") as file:  # NumPy leaves files open that it cannot read
+            try:
+                archive = np.load(file, allow_pickle=False)
+            except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
+                raise _unreadable(self._path, "", error) from error
+            if not isinstance(archive, np.lib.npyio.NpzFile):
+                what = "is one array, not an archive of named arrays (.npz)"
+                raise DataError(Problem(where=str(self._path), what=what))
             found = find_keys(archive.files, self._options.keys, str(self._path))
             arrays = {name: self._array(archive, key) for name, key in found.items()}
         return assemble(arrays, self._options, self._path)

@@ -9,6 +9,7 @@ import numpy as np
 __all__ = ["Population", "draw_population", "responses"]
 
 _KERNEL_SECONDS = 0.2
+_PEAK = 0.91684  # where the difference of gamma functions in `_biphasic` is largest
 
 
 @dataclass(frozen=True)
@@ -62,14 +63,18 @@ class Population:
 
     def kernels(self, dt: float) -> np.ndarray:
         """Biphasic temporal kernels, float64 (N, lags), lag 0 first; the largest value is 1, at `delay`."""
-        time = (np.arange(max(round(_KERNEL_SECONDS / dt), 2)) + 1e-9)[None] * dt
-        delay = self.delay[:, None]
-
-        def bump(peak: np.ndarray) -> np.ndarray:
-            return np.asarray((time / peak * np.exp(1 - time / peak)) ** 6)
-
-        kernel = bump(delay) - 0.5 * bump(1.8 * delay)
+        time = np.arange(max(round(_KERNEL_SECONDS / dt), 2)) * dt
+        kernel = _biphasic(time / self.delay[:, None])
         return np.asarray(kernel / kernel.max(1, keepdims=True))
+
+
+def _biphasic(time: np.ndarray) -> np.ndarray:
+    """Difference of two gamma functions of time over the delay; largest at 1."""
+
+    def gamma(t: np.ndarray) -> np.ndarray:
+        return np.asarray((t * np.exp(1 - t)) ** 6)
+
+    return gamma(_PEAK * time) - 0.5 * gamma(_PEAK * time / 1.8)
 
 
 def draw_population(
