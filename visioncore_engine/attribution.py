@@ -10,7 +10,7 @@ __all__ = ["culprit_of"]
 
 
 def culprit_of(error: BaseException, resolved: Resolved) -> str:
-    """Name the plugin of the innermost frame that belongs to one: ``"plugin 'x' (x-lab 1.2), x.samplers:41: "``.
+    """Name the plugin of the innermost frame that belongs to one: ``"plugin 'x' (x-lab==1.2), x.samplers:41: "``.
 
     Empty where no plugin's code is in the traceback.
     """
@@ -25,5 +25,5 @@ def culprit_of(error: BaseException, resolved: Resolved) -> str:
         module = str(frame.f_globals.get("__name__", ""))
         for home, plugin in owners.items():
             if module == home or module.startswith(f"{home}."):
-                return f"plugin {plugin.name!r} ({plugin.distribution} {plugin.version}), {module}:{line}: "
+                return f"plugin {plugin.name!r} ({plugin.origin}), {module}:{line}: "
     return ""

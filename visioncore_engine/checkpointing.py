@@ -11,6 +11,8 @@ from pytorch_lightning.plugins.io import CheckpointIO
 
 from visioncore_engine.checkpoint import link_checkpoint, read_checkpoint, write_checkpoint
 from visioncore_engine.config.run import CheckpointOptions
+from visioncore_engine.errors import Stopped
+from visioncore_engine.module import TrainingModule
 
 __all__ = ["CheckpointFiles", "CheckpointWriter"]
 
@@ -65,7 +67,12 @@ class CheckpointWriter(pl.Callback):
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Save what is due."""
+        """Save what is due, and end here where all processes agreed to stop."""
+        assert isinstance(pl_module, TrainingModule)
+        if pl_module.stop_agreed:
+            if trainer.global_step != self._saved_step:
+                self._save(trainer)
+            raise Stopped(f"stopped: saved at step {trainer.global_step} after a signal; continue with --resume")
         options, step = self._options, trainer.global_step
         at_epoch = batch_idx == 0 and trainer.current_epoch > 0 and trainer.current_epoch % options.every_n_epochs == 0
         at_step = options.every_n_steps is not None and step > 0 and step % options.every_n_steps == 0
@@ -81,6 +88,8 @@ class CheckpointWriter(pl.Callback):
         self._saved_step = trainer.global_step
         name = self._take_place(trainer.global_step)
         trainer.save_checkpoint(self._folder / "last.ckpt")
+        if not trainer.is_global_zero:
+            return
         if name is not None:
             link_checkpoint(self._folder / "last.ckpt", self._folder / name)
             if self._best() == name:

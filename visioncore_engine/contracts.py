@@ -164,11 +164,13 @@ class Group:
     side: dict[str, Tensor] = field(default_factory=dict)
     tags: dict[str, Tensor] = field(default_factory=dict)
 
-    def to(self, device: torch.device | str) -> Group:
-        """Copy of the group with every tensor on `device`."""
+    def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Group:
+        """Copy of the group with every tensor on `device`, floating-point ones as `dtype` where it is given."""
 
         def move(value: Any) -> Any:
-            return value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
+            if not isinstance(value, Tensor):
+                return value
+            return value.to(device, dtype if value.is_floating_point() else None, non_blocking=True)
 
         moved: dict[str, Any] = {
             name: {key: move(item) for key, item in value.items()} if isinstance(value, dict) else move(value)
@@ -183,9 +185,9 @@ class Batch:
 
     groups: list[Group]
 
-    def to(self, device: torch.device | str) -> Batch:
-        """Copy of the batch with every tensor on `device`."""
-        return Batch([group.to(device) for group in self.groups])
+    def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Batch:
+        """Copy of the batch with every tensor on `device`, floating-point ones as `dtype` where it is given."""
+        return Batch([group.to(device, dtype) for group in self.groups])
 
     def __len__(self) -> int:
         return sum(len(group.items) for group in self.groups)

@@ -11,6 +11,7 @@
     |  +- UsageError            the command line itself
     +- RunError                 exit 70   a rank, a plugin or the numbers failed
     +- StorageError             exit 74   disk full, quota, read-only folder
+    +- Stopped                  exit 143  ended by a signal, after saving
 
 Every message says where, what was given, what is allowed and what to do.
 """
@@ -30,6 +31,7 @@ __all__ = [
     "PluginError",
     "Problem",
     "RunError",
+    "Stopped",
     "StorageError",
     "UsageError",
     "UserError",
@@ -145,3 +147,10 @@ class StorageError(EngineError):
 
     exit_code = 74
     label = "storage failed"
+
+
+class Stopped(EngineError):  # noqa: N818 - it is no error of anybody: a signal asked for it
+    """The run was ended by SIGTERM, SIGINT or SIGUSR1, after its state was saved."""
+
+    exit_code = 143
+    label = "stopped"

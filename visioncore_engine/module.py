@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytorch_lightning as pl
@@ -19,6 +20,7 @@ from visioncore_engine.describe import group_to_plain
 from visioncore_engine.errors import RunError
 from visioncore_engine.objective import predict
 from visioncore_engine.options import OptimizerOptions
+from visioncore_engine.reduction import Reduction, agree
 from visioncore_engine.scoring import Scoring
 
 __all__ = ["TrainingModule"]
@@ -44,7 +46,11 @@ class TrainingModule(pl.LightningModule):
         self._names = {parameter: name for name, parameter in parts.model.named_parameters()}
         self._trainable = [parameter for group in parts.groups for parameter in group.parameters.values()]
         self._base_rates = [group.lr for group in parts.groups]
-        self._losses: list[Tensor] = []
+        self._losses: list[float] = []
+        self._reduction: Reduction
+        self.stop_requested: int | None = None  # the signal that asked this process to stop
+        self.stop_agreed = False
+        self.allow_zero_length_dataloader_with_multiple_devices = True  # a share of a small validation may be empty
         self._scoring = Scoring(parts.dataset.groups, parts.metrics, parts.objective)
         self.results: dict[str, Result] = {}
         self.scores: dict[str, float] = {}
@@ -56,12 +62,18 @@ class TrainingModule(pl.LightningModule):
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         """Move a plan step or a validation batch."""
         if isinstance(batch, PlanStep):
-            return PlanStep(batch.position, [micro.to(device) for micro in batch.micros])
+            return replace(batch, micros=[micro.to(device) for micro in batch.micros])
         assert isinstance(batch, Batch)
         return batch.to(device)
 
     # -----------------------------------------------------------------------------------------------------------
     # Training
+
+    def on_fit_start(self) -> None:
+        """Agree with the other processes before the first step."""
+        agree("what to train", {"run": self._description["run"], "data": dict(self.parts.dataset.fingerprints())})
+        agree("the plugins", {plugin["name"]: plugin for plugin in self._description["record"]["plugins"]})
+        self._reduction = Reduction(self.model, self.parts.index, self.parts.objective)
 
     def clock(self) -> Clock:
         """Where training stands before the current step."""
@@ -73,9 +85,16 @@ class TrainingModule(pl.LightningModule):
         parts, optimizer = self.parts, self.parts.optimizer
         self._seed_step(step)
         optimizer.zero_grad(set_to_none=True)
-        loss = self._backward(step)
-        if loss is None:
+        weights = self._reduction.weights(parts.objective.weights(step.micros))
+        if not any(weights.values()):
             raise RunError(f"run failed: step {self.global_step}: no valid value in the whole batch; check the sampler")
+        loss, wrong = self._backward(step, weights)
+        agreed = self._reduction.gradients(
+            step.groups, loss, non_finite=bool(wrong), stop=self.stop_requested is not None
+        )
+        if agreed.non_finite:
+            self._stop_on_non_finite(wrong)
+        self.stop_agreed = agreed.stop
         clock = self.clock()
         with torch.autocast(self.device.type, enabled=False):
             penalties = parts.regularization.add_gradients(clock)
@@ -84,7 +103,7 @@ class TrainingModule(pl.LightningModule):
             optimizer.step()
             parts.regularization.proximal_steps(clock, rates)
         self._count_step()
-        self._losses.append(loss)
+        self._losses.append(agreed.loss)
         if self.global_step % parts.run.trainer.log_every_n_steps == 0:
             self._log_training(norm, penalties)
 
@@ -94,9 +113,11 @@ class TrainingModule(pl.LightningModule):
         key = generator(self.parts.run.seed, position.epoch, position.step, self.global_rank)
         torch.manual_seed(int(key.integers(2**63 - 1)))
 
-    def _backward(self, step: PlanStep) -> Tensor | None:
-        objective, total = self.parts.objective, None
-        weights = objective.weights(step.micros)
+    def _backward(self, step: PlanStep, weights: Mapping[str, float]) -> tuple[Tensor | None, list[str]]:
+        """Loss of this process's share, and the terms in which it is not finite."""
+        objective = self.parts.objective
+        total: Tensor | None = None
+        wrong: list[str] = []
         for micro in step.micros:
             if not micro.groups:
                 continue
@@ -106,10 +127,13 @@ class TrainingModule(pl.LightningModule):
             if loss is None:
                 continue
             if not math.isfinite(loss.item()):
-                self._stop_on_non_finite(sums)
+                wrong += [
+                    f"term {term!r} of {group!r}" for (group, term), value in sums.items() if not value.isfinite()
+                ]
+                continue
             loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
             total = loss.detach() if total is None else total + loss.detach()
-        return total
+        return total, wrong
 
     def _transformed(self, batch: Batch, epoch: int) -> Batch:
         for transform in self.parts.transforms:
@@ -117,10 +141,9 @@ class TrainingModule(pl.LightningModule):
                 batch = transform(batch, int(generator(self.parts.run.seed, epoch).integers(2**62)))
         return batch
 
-    def _stop_on_non_finite(self, sums: Mapping[tuple[str, str], Tensor]) -> None:
-        wrong = [f"term {term!r} of {group!r}" for (group, term), value in sums.items() if not torch.isfinite(value)]
+    def _stop_on_non_finite(self, wrong: list[str]) -> None:
         raise RunError(
-            f"run failed: step {self.global_step}: the loss is not finite in {', '.join(wrong) or 'the total'}; "
+            f"run failed: step {self.global_step}: the loss is not finite in {', '.join(wrong) or 'another process'}; "
             "the last checkpoint is finite. Lower `optimizer.lr`, set `optimizer.clip`, or look at these data"
         )
 
@@ -151,7 +174,7 @@ class TrainingModule(pl.LightningModule):
         progress.increment_completed()
 
     def _log_training(self, norm: Tensor | None, penalties: Mapping[str, Tensor]) -> None:
-        values = {"train/loss": float(torch.stack(self._losses).mean()), "epoch": self.clock().epoch}
+        values = {"train/loss": math.fsum(self._losses) / len(self._losses), "epoch": self.clock().epoch}
         self._losses.clear()
         if norm is not None:
             values["train/gradient_norm"] = float(norm)
@@ -168,7 +191,7 @@ class TrainingModule(pl.LightningModule):
 
     def recent_loss(self) -> float | None:
         """Loss of the last step, for displays."""
-        return float(self._losses[-1]) if self._losses else None
+        return self._losses[-1] if self._losses else None
 
     # -----------------------------------------------------------------------------------------------------------
     # Validation
@@ -208,10 +231,10 @@ class TrainingModule(pl.LightningModule):
             "history": self.parts.history,
             "scheduler": self.parts.scheduler.state() if self.parts.scheduler else {},
             "scores": dict(self.scores),
-            "losses": [float(loss) for loss in self._losses],
+            "losses": list(self._losses),
             "loggers": {
                 choice.id: getattr(logger, "resume_id", None)
-                for choice, logger in zip(self.parts.run.loggers, self.trainer.loggers, strict=True)
+                for choice, logger in zip(self.parts.run.loggers, self.trainer.loggers, strict=False)  # rank 0 logs
             },
             "torch_threads": torch.get_num_threads(),
         }
@@ -220,6 +243,6 @@ class TrainingModule(pl.LightningModule):
         """Take back what Lightning does not know of."""
         own = checkpoint["visioncore"]
         self.scores = dict(own["scores"])
-        self._losses = [torch.tensor(loss) for loss in own["losses"]]
+        self._losses = list(own["losses"])
         if self.parts.scheduler:
             self.parts.scheduler.restore(own["scheduler"])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
@@ -13,6 +15,8 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+import torch.distributed as dist
+from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from pytorch_lightning.loggers import Logger
 
 from visioncore_engine import record as records
@@ -27,9 +31,12 @@ from visioncore_engine.display import ProgressDisplay, describe_parts
 from visioncore_engine.errors import CheckpointError, ConfigError, EngineError, Problem, RunError
 from visioncore_engine.evaluation import evaluate_split, write_results
 from visioncore_engine.folder import RunFolder, write_text
+from visioncore_engine.launch import launch, worker_run_dir
 from visioncore_engine.module import TrainingModule
 from visioncore_engine.options import OptimizerOptions
 from visioncore_engine.restore import load
+from visioncore_engine.signals import flagged_signals, own_signals
+from visioncore_engine.strategy import GlobalBatchStrategy
 
 __all__ = ["RunResult", "dry_build", "train"]
 
@@ -79,7 +86,22 @@ def train(resolved: Resolved, *, resume: bool = False, quiet: bool = False) -> R
         Where a plugin or the numbers failed.
     """
     run = resolved.run
-    folder = RunFolder.open(run.run.name or "run", run.run.dir, resume=resume)
+    launched = worker_run_dir()
+    folder = RunFolder(launched) if launched else RunFolder.open(run.run.name or "run", run.run.dir, resume=resume)
+    if not resume and not launched:
+        write_text(folder.run_file, resolved.to_yaml())
+    num_processes = _num_processes(resolved)
+    if num_processes > 1 and not launched:
+        launch(folder.run_file, num_processes, resolved.registry, resume=resume, quiet=quiet)
+        scores = json.loads((folder.path / "scores.json").read_text())["validation"]
+        return RunResult(folder.path, {f"val/{name}": value for name, value in scores.items()})
+    return _train_here(resolved, folder, num_processes, resume=resume, quiet=quiet)
+
+
+def _train_here(resolved: Resolved, folder: RunFolder, num_processes: int, *, resume: bool, quiet: bool) -> RunResult:
+    """Train in this process, which may be one of several."""
+    run, first = resolved.run, int(os.environ.get("RANK", "0")) == 0 or num_processes == 1
+    quiet = quiet or not first
     saved = _last_checkpoint(folder) if resume else None
     if run.trainer.threads is not None:
         torch.set_num_threads(run.trainer.threads)
@@ -87,21 +109,32 @@ def train(resolved: Resolved, *, resume: bool = False, quiet: bool = False) -> R
     state = saved[1]["visioncore"]["data_state"] if saved else None
     parts = build(resolved, fused=_fused(resolved, device), state=state)
     record = records.collect(resolved, data=dict(parts.dataset.fingerprints()))
-    if not resume:
-        write_text(folder.run_file, resolved.to_yaml())
-    write_text(folder.record_file, records.to_json(record))
+    if first:
+        write_text(folder.record_file, records.to_json(record))
     if not quiet:
         print(describe_parts(parts, device=device, precision=run.trainer.precision), flush=True)  # noqa: T201 - asked for
     module = TrainingModule(parts, {"run": resolved.dump(), "record": record})
     with _quiet_lightning(), _failures_named(resolved):
-        trainer = _trainer(resolved, parts, folder, saved[1] if saved else None, quiet=quiet)
-        trainer.fit(
-            module,
-            train_dataloaders=_train_loader(parts, trainer),
-            val_dataloaders=EvaluationLoader(parts.validation, run.loader.evaluation_batch_size),
-            ckpt_path=str(saved[0]) if saved else None,
-            weights_only=True,
-        )
+        loggers = _loggers(resolved, folder, saved[1] if saved else None) if first else []
+        trainer = _trainer(resolved, parts, folder, loggers, num_processes, quiet=quiet)
+        own_signals(trainer)
+        with flagged_signals(module):
+            trainer.fit(
+                module,
+                train_dataloaders=_train_loader(parts, trainer),
+                val_dataloaders=EvaluationLoader(
+                    parts.validation,
+                    run.loader.evaluation_batch_size,
+                    rank=trainer.global_rank,
+                    world_size=num_processes,
+                ),
+                ckpt_path=str(saved[0]) if saved else None,
+                weights_only=True,
+            )
+    if dist.is_initialized():
+        dist.destroy_process_group()  # what follows is one process's work: no collective may wait for the others
+    if not first:
+        return RunResult(folder.path, {})
     best = "best" if (folder.checkpoints / "best.ckpt").exists() else "last"
     model = load(folder.checkpoint(best), registry=resolved.registry)
     results = evaluate_split(run, parts.dataset, model, "validation")
@@ -140,18 +173,27 @@ def _last_checkpoint(folder: RunFolder) -> tuple[Path, dict[str, Any]] | None:
         return previous, payload
 
 
-def _device(resolved: Resolved) -> str:
+def _num_processes(resolved: Resolved) -> int:
+    """Processes of the run: one per device; several on a CPU where the run file says so."""
     trainer = resolved.run.trainer
-    if trainer.devices not in ("auto", 1):
+    num_gpus = torch.cuda.device_count() if trainer.accelerator != "cpu" else 0
+    if trainer.devices == "auto":
+        return max(1, num_gpus)
+    if num_gpus and trainer.devices > num_gpus:
         raise ConfigError(
             Problem(
-                what="this release trains on one device",
+                what=f"{num_gpus} devices are present",
                 where=resolved.where("trainer.devices"),
                 key="trainer.devices",
                 given=str(trainer.devices),
-                todo="write 1 or auto",
+                todo=f"ask for {num_gpus} at most, or write auto",
             )
         )
+    return trainer.devices
+
+
+def _device(resolved: Resolved) -> str:
+    trainer = resolved.run.trainer
     available = torch.cuda.is_available()
     if trainer.accelerator == "gpu" and not available:
         raise ConfigError(
@@ -178,7 +220,7 @@ def _loggers(resolved: Resolved, folder: RunFolder, saved: Mapping[str, Any] | N
 
 
 def _trainer(
-    resolved: Resolved, parts: Parts, folder: RunFolder, saved: Mapping[str, Any] | None, *, quiet: bool
+    resolved: Resolved, parts: Parts, folder: RunFolder, loggers: list[Logger], num_processes: int, *, quiet: bool
 ) -> pl.Trainer:
     options, checkpoint = resolved.run.trainer, resolved.run.checkpoint
     facts = CallbackFacts(folder.path, checkpoint.monitor, checkpoint.mode, parts.total_steps, parts.steps_per_epoch)
@@ -189,7 +231,8 @@ def _trainer(
         own.append(ProgressDisplay(parts.total_steps, checkpoint.monitor))
     trainer = pl.Trainer(
         accelerator="cpu" if _device(resolved) == "cpu" else "gpu",
-        devices=1,
+        devices=num_processes,
+        strategy=GlobalBatchStrategy() if num_processes > 1 else "auto",
         precision=options.precision,
         max_epochs=options.max_epochs if options.max_epochs is not None else -1,
         max_steps=options.max_steps if options.max_steps is not None else -1,
@@ -197,9 +240,9 @@ def _trainer(
         log_every_n_steps=options.log_every_n_steps,
         deterministic=options.deterministic or None,
         detect_anomaly=options.detect_anomaly,
-        logger=_loggers(resolved, folder, saved) or False,
+        logger=loggers or False,
         callbacks=[*own, *chosen],
-        plugins=[CheckpointFiles()],
+        plugins=[CheckpointFiles(), *([TorchElasticEnvironment()] if num_processes > 1 else [])],
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -226,23 +269,31 @@ def _train_loader(parts: Parts, trainer: pl.Trainer) -> PlanLoader:
     options = parts.run.optimizer.options
     assert isinstance(options, OptimizerOptions)
     return PlanLoader(
-        parts.index, parts.sampler, accumulate=options.accumulate, prefetch=parts.run.loader.prefetch, start=start
+        parts.index,
+        parts.sampler,
+        accumulate=options.accumulate,
+        prefetch=parts.run.loader.prefetch,
+        start=start,
+        rank=trainer.global_rank,
+        world_size=trainer.world_size,
     )
 
 
 @contextmanager
 def _quiet_lightning() -> Iterator[None]:
     """Silence what Lightning says about itself; what we know better is a warning of ours or an error."""
-    logger = logging.getLogger("pytorch_lightning")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning_fabric", "lightning")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
     with warnings.catch_warnings():
         for message in (".*does not have many workers.*", ".*smaller than the logging interval.*", ".*LeafSpec.*"):
             warnings.filterwarnings("ignore", message=message)
         try:
             yield
         finally:
-            logger.setLevel(level)
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
 
 
 @contextmanager

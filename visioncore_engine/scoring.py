@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import torch
 from torch import Tensor
 
 from visioncore_engine.contracts import Batch, GroupSpec, Metric, Result
 from visioncore_engine.objective import Objective
+from visioncore_engine.reduction import reduce_states, sum_over_processes, union_over_processes
 
 __all__ = ["Scoring"]
 
@@ -49,8 +51,19 @@ class Scoring:
         for (_, term), value in self._objective.sums(outputs, batch).items():
             self._sums[term] = self._sums.get(term, 0.0) + float(value)
 
+    def _sum_over_processes(self) -> None:
+        reduce_states(
+            [value for metric in self._states.values() for state in metric.values() for value in state.values()]
+        )
+        # A process with an empty share knows no term: all of them take the union, in one order.
+        terms = union_over_processes(self._weights)
+        for totals in (self._sums, self._weights):
+            vector = torch.tensor([totals.get(term, 0.0) for term in terms], dtype=torch.float64)
+            totals.update(zip(terms, sum_over_processes(vector).tolist(), strict=True))
+
     def compute(self) -> tuple[dict[str, Result], float]:
         """Results by metric id, and the loss over the split (NaN where nothing counts)."""
+        self._sum_over_processes()
         results = {name: metric.compute(self._states[name]) for name, metric in self._metrics.items()}
         parts = [self._sums[term] / weight for term, weight in self._weights.items() if weight > 0]
         return results, sum(parts) if parts else float("nan")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import os
 import platform
 import tempfile
@@ -47,14 +46,14 @@ def _version(name: str) -> str:
 
 
 def _devices() -> Iterator[tuple[str, str]]:
-    if importlib.util.find_spec("torch") is None:
-        yield "devices", "unknown, because torch is not installed"
-        return
     try:
         import torch
 
         yield "torch threads", str(torch.get_num_threads())
         names = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
+    except ModuleNotFoundError:
+        yield "devices", "unknown, because torch is not installed"
+        return
     except Exception as error:  # noqa: BLE001 - a broken installation is what a doctor has to report
         yield "devices", f"!! torch cannot be used: {type(error).__name__}: {error}"
         return

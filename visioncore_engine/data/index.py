@@ -9,7 +9,7 @@ import numpy as np
 from visioncore_engine.contracts import Batch, Index, Source
 from visioncore_engine.errors import DataError, Problem
 
-__all__ = ["build_index", "gather", "share"]
+__all__ = ["build_index", "gather", "owners", "share"]
 
 
 def build_index(sources: Sequence[Source]) -> Index:
@@ -38,9 +38,14 @@ def build_index(sources: Sequence[Source]) -> Index:
 
 def _split_by_group(index: Index, items: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
     """Groups that `items` fall in, in the dataset's order, with their own window numbers in the plan's order."""
-    owners = np.searchsorted(index.offsets, items, side="right") - 1
-    for owner in np.unique(owners):
-        yield int(owner), items[owners == owner] - index.offsets[owner]
+    owner_of = np.searchsorted(index.offsets, items, side="right") - 1
+    for owner in np.unique(owner_of):
+        yield int(owner), items[owner_of == owner] - index.offsets[owner]
+
+
+def owners(index: Index, items: np.ndarray) -> tuple[int, ...]:
+    """Groups that `items` fall in, in order."""
+    return tuple(np.unique(np.searchsorted(index.offsets, items, side="right") - 1).tolist())
 
 
 def gather(index: Index, items: np.ndarray) -> Batch:
@@ -61,7 +66,9 @@ def gather(index: Index, items: np.ndarray) -> Batch:
     if items.size and not (0 <= items.min() and items.max() < index.num_items):
         wrong = items[(items < 0) | (items >= index.num_items)][0]
         raise DataError(
-            Problem(what=f"the sampler named a window outside 0 … {index.num_items - 1}", given=str(wrong), key="sampler")
+            Problem(
+                what=f"the sampler named a window outside 0 … {index.num_items - 1}", given=str(wrong), key="sampler"
+            )
         )
     return Batch([index.sources[owner].gather(own) for owner, own in _split_by_group(index, items)])
 

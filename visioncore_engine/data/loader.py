@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from visioncore_engine.contracts import Batch, Index, Position, Sampler, Source
-from visioncore_engine.data.index import gather, share
+from visioncore_engine.data.index import gather, owners, share
 
 __all__ = ["EvaluationLoader", "PlanLoader", "PlanStep"]
 
@@ -21,6 +21,7 @@ class PlanStep:
 
     position: Position
     micros: list[Batch]
+    groups: tuple[int, ...]  # groups of the whole global batch, on every process alike
 
 
 class PlanLoader:
@@ -86,7 +87,7 @@ class PlanLoader:
             gather(self._index, share(share(items, micro, self._accumulate), self._rank, self._world_size))
             for micro in range(self._accumulate)
         ]
-        return PlanStep(position, micros)
+        return PlanStep(position, micros, owners(self._index, items))
 
     def state_dict(self) -> dict[str, int]:
         """Nothing: the place in the plan is Lightning's counters, so the loader cannot disagree with them."""
@@ -104,21 +105,23 @@ class EvaluationLoader:
     sources
         The split's sources.
     batch_size
-        Predicted frames (or examples) per batch.
+        Predicted frames (or examples) per batch, over all processes.
+    rank, world_size
+        This process among all; each reads its share of every batch.
     """
 
-    def __init__(self, sources: Sequence[Source], batch_size: int) -> None:
-        self._sources = sources
-        self._chunks = [
-            (source, start, min(start + size, source.num_items))
+    def __init__(self, sources: Sequence[Source], batch_size: int, *, rank: int = 0, world_size: int = 1) -> None:
+        chunks = (
+            (source, share(np.arange(start, min(start + size, source.num_items), dtype=np.int64), rank, world_size))
             for source in sources
             for size in (max(1, batch_size // source.frames_per_item),)
             for start in range(0, source.num_items, size)
-        ]
+        )
+        self._chunks = [(source, items) for source, items in chunks if len(items)]
 
     def __len__(self) -> int:
         return len(self._chunks)
 
     def __iter__(self) -> Iterator[Batch]:
-        for source, start, stop in self._chunks:
-            yield Batch([source.gather(np.arange(start, stop, dtype=np.int64))])
+        for source, items in self._chunks:
+            yield Batch([source.gather(items)])
