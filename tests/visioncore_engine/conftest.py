@@ -278,3 +278,84 @@ def installed(site):
         return found
 
     return points
+
+
+CLI_LAB = """
+    from typing import Annotated
+
+    from pydantic import Field
+
+    from visioncore_engine import Component, hookimpl
+    from visioncore_engine.options import Choice, Options, Slot
+
+
+    class ModelOptions(Options):
+        core: Annotated[tuple[Choice, ...], Slot("stage", many=True)] = Field((), description="stages in order")
+        width: int = Field(8, ge=1, description="channels of every layer, in a text that has to be wrapped")
+
+
+    class ChosenOptions(Options):
+        steps: int = Field(ge=1, description="how many")
+
+
+    def part(name, **more):
+        return Component(name=name, summary=f"a part named {name}", build=":Part", **more)
+
+
+    @hookimpl
+    def visioncore_datasets():
+        yield part("cli_data")
+
+
+    @hookimpl
+    def visioncore_samplers():
+        yield part("cli_sampler")
+
+
+    @hookimpl
+    def visioncore_models():
+        yield part("cli_model", options=":ModelOptions")
+
+
+    @hookimpl
+    def visioncore_stages():
+        yield part("cli_stage", options=":ChosenOptions")
+
+
+    @hookimpl
+    def visioncore_losses():
+        yield part("cli_loss")
+
+
+    @hookimpl
+    def visioncore_optimizers():
+        yield part("cli_optimizer")
+
+
+    @hookimpl
+    def visioncore_metrics():
+        yield part("cli_metric", logs=("cli_metric", "cli_metric/median"))
+
+
+    @hookimpl
+    def visioncore_loggers():
+        yield part("cli_logger")
+"""
+
+CLI_RUN = """\
+data: cli_data
+sampler: {name: cli_sampler, batch_size: 4}
+model: {name: cli_model, core: [{name: cli_stage, steps: 3}]}
+loss: cli_loss
+optimizer: {name: cli_optimizer, lr: 1e-2}
+metrics: [cli_metric]
+loggers: [cli_logger]
+trainer: {max_epochs: 2}
+"""
+
+
+@pytest.fixture
+def lab(site, write):
+    """A distribution with one component of each needed kind, and a run file that uses them: its name."""
+    site("cli-lab", "1.5", {"cli_lab": "cli_lab_module"}, cli_lab_module=CLI_LAB)
+    return write(run=CLI_RUN)
