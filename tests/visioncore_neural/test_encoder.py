@@ -329,7 +329,7 @@ def test_windows_shorter_than_the_history_are_refused():
 
 
 def test_the_users_mistake_in_a_nested_block_is_told_with_its_place():
-    with pytest.raises(ConfigError, match=r"core\.conv3d\.kernel_size: a kernel of \(9, 99\)"):
+    with pytest.raises(ConfigError, match=r"model\.core\.conv3d\.kernel_size: part of a 9 x 99 kernel"):
         encoder(SPECS[:1], core=(choice("stage", "conv3d", channels=[2], kernel_size=[1, 9, 99]),))
 
 

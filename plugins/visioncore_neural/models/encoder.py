@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from urllib.parse import unquote
 
@@ -10,23 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from visioncore_common.names import module_name
-from visioncore_engine.contracts import (
-    AdapterFacts,
-    Batch,
-    Group,
-    GroupSpec,
-    ModelFacts,
-    ModulatorFacts,
-    ReadoutFacts,
-    StageFacts,
-)
-from visioncore_engine.errors import ConfigError, DataError, Problem, nearest
-from visioncore_engine.options import Choice
+from visioncore_engine.contracts import Batch, Group, GroupSpec, ModelFacts
+from visioncore_engine.errors import DataError, Problem, nearest
 from visioncore_neural.models.activations import make_activation
-from visioncore_neural.models.parts import Part, Shape
-from visioncore_neural.models.sides import BatchSides, SharedSides
+from visioncore_neural.models.assembly import build_adapters, build_modulator, build_readouts, build_stages, shared_dt
+from visioncore_neural.models.sides import BatchSides
 from visioncore_neural.options.model import EncoderOptions
-from visioncore_neural.responses import response_task
+from visioncore_neural.responses import tasks_of
 
 __all__ = ["MIN_START_RATE", "Encoder"]
 
@@ -57,9 +46,9 @@ class Encoder(nn.Module):
     history
         Input frames before the first predicted one: every stage's history and burn-in.
     batch_statistics
-        Whether a stage normalises over the batch, so that a prediction depends on the batch that it was in.
+        Whether a part normalises over the batch, so that a prediction depends on the batch that it was in.
     stochastic
-        Whether a stage draws at random in training (dropout).
+        Whether a part draws at random in training (dropout).
 
     Raises
     ------
@@ -69,27 +58,31 @@ class Encoder(nn.Module):
 
     def __init__(self, options: EncoderOptions, facts: ModelFacts) -> None:
         super().__init__()
-        self._tasks = {group.name: response_task(group)[0] for group in facts.groups}
+        groups = facts.groups
+        self._tasks = tasks_of(groups)
         self._activation = make_activation(options.activation, options.sharpness)
-        self._dt = _shared_dt(facts.groups)
-        self.adapters, shape = _adapters(options.adapter, facts.groups)
-        self.core, shape = self._stages("core", options.core, shape)
-        self.modulator, shape = _modulator(options.modulator, facts.groups, shape)
-        self.recurrent, shape = self._stages("recurrent", options.recurrent, shape)
-        self.readouts = self._readouts(options.readout, facts.groups, shape)
+        dt = shared_dt(groups)
+        self.adapters, shape = build_adapters(options.adapter, groups)
+        self.core, shape = build_stages("core", options.core, shape, dt)
+        self.modulator, shape = build_modulator(options.modulator, groups, shape)
+        self.recurrent, shape = build_stages("recurrent", options.recurrent, shape, dt)
+        self.readouts = build_readouts(options.readout, groups, shape)
+        self._start_at_means(groups)
         stages = [*self.core, *self.recurrent]
         self.history: int = sum(int(stage.history) + int(stage.burn_in) for stage in stages)
-        self.batch_statistics = any(getattr(stage, "batch_statistics", False) for stage in stages)
-        self.stochastic = any(getattr(stage, "stochastic", False) for stage in stages)
+        parts = list(self.modules())[1:]
+        self.batch_statistics = any(getattr(part, "batch_statistics", False) for part in parts)
+        self.stochastic = any(getattr(part, "stochastic", False) for part in parts)
 
     def forward(self, batch: Batch) -> list[dict[str, Tensor]]:
         """Predict the rates of every group: one mapping task -> (B, L, N) per group, in the batch's order."""
         if not batch.groups:
             return []
+        readouts = [self.readout(group.name) for group in batch.groups]
         shares = torch.split(self.features(batch), [len(group.inputs) for group in batch.groups])
         return [
-            {self._tasks[group.name]: self._rates(self.readout(group.name)(share))}
-            for group, share in zip(batch.groups, shares, strict=True)
+            {self._tasks[group.name]: self._rates(readout(share))}
+            for group, readout, share in zip(batch.groups, readouts, shares, strict=True)
         ]
 
     def features(self, batch: Batch) -> Tensor:
@@ -127,42 +120,23 @@ class Encoder(nn.Module):
             )
         return self.readouts[name]
 
+    def _start_at_means(self, groups: Sequence[GroupSpec]) -> None:
+        for group in groups:
+            ((_, target),) = group.targets.items()
+            if target.mean:
+                # In this order a NaN mean (nothing valid) loses the comparison, and gets the floor too.
+                drives = [self._activation.inverse(max(MIN_START_RATE, mean)) for mean in target.mean]
+                bias = self.readouts.get_parameter(f"{module_name(group.name)}.bias")
+                with torch.no_grad():
+                    bias.copy_(bias.new_tensor(drives))
+
     def _adapt(self, group: Group) -> Tensor:
-        weight = self.readout(group.name).bias
-        inputs = group.inputs.to(weight.dtype) if isinstance(weight, Tensor) else group.inputs
+        inputs = group.inputs.to(next(self.parameters()).dtype)
         return self.adapters[module_name(group.name)](inputs) if self.adapters else inputs
 
     def _rates(self, drive: Tensor) -> Tensor:
         # In at least float32, also under autocast: a bfloat16 rate has two digits, its logarithm fewer.
         return self._activation(drive.to(torch.promote_types(drive.dtype, torch.float32)))
-
-    def _stages(self, slot: str, choices: Sequence[Choice], shape: Shape) -> tuple[nn.ModuleList, Shape]:
-        stages = nn.ModuleList()
-        for choice in choices:
-            part = Part(choice, f"model.{slot}.{choice.id}")
-            stage = part.build(StageFacts(in_shape=shape, dt=self._dt))
-            frames = stage.history + 2
-            out_shape: Shape = tuple(stage.out_shape)
-            part.attempt(stage, stage, _frames(shape, frames), _frames(out_shape, 2))
-            stages.append(stage)
-            shape = out_shape
-        return stages, shape
-
-    def _readouts(self, choice: Choice, groups: Sequence[GroupSpec], shape: Shape) -> nn.ModuleDict:
-        readouts = nn.ModuleDict()
-        part = Part(choice, "model.readout")
-        for group in groups:
-            target = group.targets[self._tasks[group.name]]
-            readout = part.build(ReadoutFacts(in_shape=shape, group=group, target=target))
-            part.attempt(readout, readout, _frames(shape, 2), (1, 2, target.size))
-            if target.mean:
-                # In this order a NaN mean (nothing valid) loses the comparison, and gets the floor too.
-                starts = [max(MIN_START_RATE, mean) for mean in target.mean]
-                drives = torch.tensor([self._activation.inverse(start) for start in starts])
-                with torch.no_grad():
-                    readout.bias.copy_(drives)
-            readouts[module_name(group.name)] = readout
-        return readouts
 
 
 def _run(stages: nn.ModuleList, features: Tensor) -> Tensor:
@@ -170,71 +144,3 @@ def _run(stages: nn.ModuleList, features: Tensor) -> Tensor:
         # Channels last: on it, convolutions are up to twice and norms over a frame ten times as fast (CPU).
         features = stage(features.contiguous(memory_format=torch.channels_last_3d))[:, :, stage.burn_in :]
     return features
-
-
-def _frames(shape: Shape, num_frames: int) -> tuple[int, ...]:
-    return (1, shape[0], num_frames, *shape[1:])
-
-
-def _input_shape(group: GroupSpec) -> Shape:
-    if len(group.input_shape) != 3:
-        raise DataError(
-            Problem(
-                where=group.name,
-                what="the encoder reads frames of shape (C, H, W); data without space have H = W = 1",
-                given=str(tuple(group.input_shape)),
-            )
-        )
-    channels, height, width = group.input_shape
-    return channels, height, width
-
-
-def _shared_dt(groups: Sequence[GroupSpec]) -> float | None:
-    first = groups[0]
-    for group in groups[1:]:
-        if (group.dt is None) != (first.dt is None) or not math.isclose(group.dt or 0.0, first.dt or 0.0, rel_tol=1e-3):
-            raise DataError(
-                Problem(
-                    where=group.name,
-                    what=f"frames last {group.dt} s here, {first.dt} s in {first.name}; a shared core needs one rate",
-                    todo="resample the recordings, or train them apart",
-                )
-            )
-    return first.dt
-
-
-def _adapters(choice: Choice | None, groups: Sequence[GroupSpec]) -> tuple[nn.ModuleDict, Shape]:
-    adapters, shapes = nn.ModuleDict(), {}
-    for group in groups:
-        shape = shapes[group.name] = _input_shape(group)
-        if choice is None:
-            continue
-        part = Part(choice, "model.adapter")
-        adapter = part.build(AdapterFacts(in_shape=shape, group=group))
-        out_shape: Shape = tuple(adapter.out_shape)
-        part.attempt(adapter, adapter, _frames(shape, 2), _frames(out_shape, 2))
-        adapters[module_name(group.name)] = adapter
-        shapes[group.name] = out_shape
-    first = groups[0].name
-    for name, shape in shapes.items():
-        if shape != shapes[first]:
-            raise ConfigError(
-                Problem(
-                    key="model.adapter",
-                    what="a shared core needs frames (C, H, W) of one shape",
-                    given=f"{first}: {shapes[first]}, {name}: {shape}",
-                    todo="choose an adapter that brings them to one shape" if choice is None else "mend the adapter",
-                )
-            )
-    return adapters, shapes[first]
-
-
-def _modulator(choice: Choice | None, groups: Sequence[GroupSpec], shape: Shape) -> tuple[nn.Module | None, Shape]:
-    if choice is None:
-        return None, shape
-    part, side = Part(choice, "model.modulator"), SharedSides(groups)
-    modulator: nn.Module = part.build(ModulatorFacts(in_shape=shape, side=side))
-    zeros = {name: torch.zeros(1, 2, size) for name, size in side.items()}
-    out_shape: Shape = tuple(modulator.out_shape)  # type: ignore[arg-type]  # (C, H, W) by the protocol of modulators
-    part.attempt(modulator, lambda features: modulator(features, zeros), _frames(shape, 2), _frames(out_shape, 2))
-    return modulator, out_shape

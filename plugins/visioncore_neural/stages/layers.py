@@ -81,7 +81,7 @@ def out_size(size: tuple[int, int], kernel: tuple[int, int, int], stride: int) -
         raise ConfigError(
             Problem(
                 key="kernel_size",
-                what=f"a kernel of {kernel[1:]} reaches beyond features of {size} pixels on every side",
+                what=f"part of a {kernel[1]} x {kernel[2]} kernel could never touch features of {size[0]} x {size[1]}",
                 given=str(list(kernel)),
                 todo=f"use at most {[2 * size[0] - 1, 2 * size[1] - 1]} for height and width",
             )
