@@ -299,7 +299,7 @@ REFUSED = {
         "trainer.accelerator=gpuu",
         "expected one of 'auto', 'cpu', 'gpu' (got text 'gpuu'); did you mean 'gpu'?",
     ),
-    "literal-or-integer": ("trainer.devices=many", "expected 'auto' or an integer (got text 'many')"),
+    "literal-or-integer": ("trainer.devices=many", "expected 'auto' or an integer >= 1 (got text 'many')"),
     "precision-alias": ("trainer.precision=bf16", "(got text 'bf16'); write bf16-mixed"),
     "precision-number": ("trainer.precision=32", "(got 32); write 32-true"),
     "quoted-number": ("seed='3'", "(got text '3'); write 3, without quotes"),

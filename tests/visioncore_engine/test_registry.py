@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import sys
+import textwrap
 from dataclasses import replace
 
 import pytest
@@ -272,17 +273,16 @@ def test_editable_installs_are_told(site, installed):
     }
 
 
-def test_a_declaration_that_imports_torch_is_warned_about(site, installed, monkeypatch):
-    monkeypatch.delitem(sys.modules, "torch", raising=False)
-    site(
-        "slow-lab",
-        "1.0",
-        {"slow": "slow_module"},
-        torch="",
-        slow_module="import torch\n" + "\n".join(line[4:] for line in sampler_plugin("slow_module").splitlines()),
-    )
-    slow = only(discover(entry_points=installed()), "slow")
-    monkeypatch.delitem(sys.modules, "torch", raising=False)  # the empty stand-in
+def test_a_declaration_that_imports_torch_is_warned_about(site, installed):
+    declaration = "import torch\n" + textwrap.dedent(sampler_plugin("slow_module"))
+    site("slow-lab", "1.0", {"slow": "slow_module"}, torch="", slow_module=declaration)
+    real = sys.modules.pop("torch", None)
+    try:
+        slow = only(discover(entry_points=installed()), "slow")
+    finally:
+        sys.modules.pop("torch", None)  # the empty stand-in
+        if real is not None:
+            sys.modules["torch"] = real
     assert slow.status == "loaded"
     assert "imports torch" in slow.warnings[0]
 
@@ -308,7 +308,7 @@ def test_tracing_tells_what_was_found_and_looked_up(fakes, monkeypatch, capsys):
 
 def plugin_file(folder, name="my_lab", text=None):
     path = folder / f"{name}.py"
-    path.write_text("\n".join(line[4:] for line in (text or GOOD_PLUGIN.format(module="", name="mine")).splitlines()))
+    path.write_text(textwrap.dedent(text or GOOD_PLUGIN.format(module="", name="mine")))
     return path
 
 
