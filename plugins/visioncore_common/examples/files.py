@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -65,20 +65,26 @@ def read_examples(path: Path, options: ArraysOptions) -> Examples:
 def _read_arrays(path: Path, keys: Sequence[str]) -> list[np.ndarray]:
     if path.is_dir():
         _refuse_missing(path, keys, sorted(file.stem for file in path.glob("*.npy")))
-        return [_load(_Member(path, key), path / f"{key}.npy") for key in keys]
-    archive = _load(_Member(path), path)
-    if not isinstance(archive, np.lib.npyio.NpzFile):
-        raise _Member(path).error(
-            "one array alone, labels and split are needed too", todo="write an .npz file or a folder"
-        )
-    with archive:
+        return [_map(_Member(path, key), path / f"{key}.npy") for key in keys]
+    with path.open("rb") as file:  # NumPy would leave a file open that it cannot read
+        archive = _open(_Member(path), file)
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            what = "one array alone, labels and split are needed too"
+            raise _Member(path).error(what, todo="write an .npz file or a folder")
         _refuse_missing(path, keys, sorted(archive.files))
         return [_extract(_Member(path, key), archive) for key in keys]
 
 
-def _load(member: _Member, path: Path) -> Any:
+def _map(member: _Member, path: Path) -> np.ndarray:
     try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
+        return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+    except _UNREADABLE as error:
+        raise member.unreadable(error) from error
+
+
+def _open(member: _Member, file: BinaryIO) -> Any:
+    try:
+        return np.load(file, allow_pickle=False)
     except _UNREADABLE as error:
         raise member.unreadable(error) from error
 

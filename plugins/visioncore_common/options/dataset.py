@@ -55,11 +55,11 @@ class ArraysOptions(ExamplesOptions):
 class RenderedShapesOptions(ExamplesOptions):
     """Simple shapes at random places, sizes and angles in noise: rendered in memory, no file is read."""
 
-    num_groups: int = Field(1, ge=1, le=100, description="groups, each with its own contrast")
+    num_groups: int = Field(1, ge=1, le=100, description="groups: bright shapes and dark ones, in turn")
     num_classes: int = Field(6, ge=2, le=6, description="shapes: disk, square, triangle, cross, ring, bar")
-    num_train: int = Field(600, ge=1, description="training examples of each group")
+    num_train: int = Field(800, ge=1, description="training examples of each group")
     num_validation: int = Field(150, ge=1, description="validation examples of each group")
     num_test: int = Field(150, ge=1, description="test examples of each group")
     size: int = Field(32, ge=12, le=256, description="pixels along each side")
-    noise: float = Field(0.3, ge=0, description="standard deviation of the noise; a shape has contrast 0.5 to 1")
+    noise: float = Field(0.1, ge=0, description="standard deviation of the noise; a shape has contrast 0.5 to 1")
     seed: int | None = Field(None, ge=0, lt=2**32, description="seed of the shapes; by default the seed of the run")
