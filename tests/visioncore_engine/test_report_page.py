@@ -73,7 +73,9 @@ def a_run(folder: Path, name: str = "demo") -> Path:
     (folder / "scores.json").write_text(json.dumps(scores))
     record = {
         "started": "2025-01-02T03:04:05+00:00",
-        "seconds": 61,
+        "finished": "2025-01-02T03:05:06+00:00",
+        "components": [{"key": "model", "name": name, "sources": {"module": "0" * 64}}],
+        "digest": "a1" * 32,
         "data": {name: "fingerprint", "other": "print"},
         "plugins": [{"name": name, "version": "1.0"}],
         "warnings": [f"mind {name}"],
@@ -124,6 +126,7 @@ def test_the_page_tells_the_whole_run(tmp_path):
     for words in ("demo", "02 January 2025", "Best val/score 0 at step 5", "1.6 epochs", "trained for 1 min 1 s"):
         assert words in page.text
     assert "mind demo" in page.text
+    assert "a1a1a1a1a1a1…" in page.text
     assert page.tags.count("svg") == 3  # losses, the score, rates
 
 

@@ -23,7 +23,7 @@ def run_name(context: ReportContext) -> str:
 
 
 def header_html(context: ReportContext) -> str:
-    """Title, date and a verdict of one line, above a row of figures."""
+    """Title, date and a verdict of one line, above a row of numbers."""
     facts = [text for text in (_date(context), str(context.run_dir.resolve().name)) if text]
     tiles = "".join(
         f'<div class="tile"><b>{escape(format_value(value))}</b><span>{escape(name)}</span></div>'
@@ -118,8 +118,11 @@ def _readable(moment: str) -> str:
 
 
 def _seconds(context: ReportContext) -> float | None:
-    seconds = context.record.get("seconds")
-    return float(seconds) if isinstance(seconds, (int, float)) else None
+    try:
+        started, finished = (datetime.fromisoformat(str(context.record.get(key))) for key in ("started", "finished"))
+        return (finished - started).total_seconds()
+    except (ValueError, TypeError):  # not in the record, or one without a time zone
+        return None
 
 
 def _spoken(seconds: float) -> str:

@@ -11,6 +11,13 @@ from visioncore_engine.report.section import Section, escape, mapping_html, note
 
 __all__ = ["highlight_yaml", "record_section", "run_section", "trained_section"]
 
+_ELSEWHERE = ("parameters", "warnings")  # other parts of the page show them
+_FOLDED = ("components", "files", "command")
+_COLUMNS = {
+    "plugins": ("name", "distribution", "version", "status", "used", "editable"),
+    "components": ("key", "name", "plugin", "version"),
+}
+_HASH = re.compile(r"[0-9a-f]{32,}")
 _LINE = re.compile(
     r"""(?P<indent>\s*(?:-\ )*)
         (?:(?P<key>[^\s#'"{\[][^:#]*|'[^']*'|"[^"]*"):(?=\s|$))?
@@ -48,17 +55,32 @@ def run_section(context: ReportContext) -> Section:
 
 
 def record_section(context: ReportContext) -> Section:
-    """Plugins and versions, code, seeds, hardware, data."""
+    """Plugins and versions, code, seeds, machine, data; the record itself has every hash in full."""
     if not context.record:
         return Section("Record", note_html("The run folder holds no readable record.json."), 920)
-    shown = {key: value for key, value in context.record.items() if key not in ("parameters", "warnings")}
-    body = "".join(_record_part(key, value) for key, value in shown.items() if isinstance(value, (Mapping, list)))
-    plain = {key: value for key, value in shown.items() if not isinstance(value, (Mapping, list))}
-    return Section("Record", (mapping_html(plain) if plain else "") + body, 920)
+    shown = {key: _brief(value, _COLUMNS.get(key)) for key, value in context.record.items() if key not in _ELSEWHERE}
+    body = mapping_html({key: value for key, value in shown.items() if not _is_nested(value)})
+    for key, value in sorted(shown.items(), key=lambda item: item[0] in _FOLDED):
+        title, part = escape(key.replace("_", " ")), mapping_html(value)
+        if key in _FOLDED:
+            body += f"<details><summary>{title}</summary>{part}</details>"
+        elif _is_nested(value):
+            body += f"<h3>{title}</h3>{part}"
+    return Section("Record", body, 920)
 
 
-def _record_part(key: str, value: Any) -> str:
-    return f"<h3>{escape(key.replace('_', ' '))}</h3>{mapping_html(value)}"
+def _is_nested(value: Any) -> bool:
+    return isinstance(value, (Mapping, list)) and bool(value)
+
+
+def _brief(value: Any, columns: tuple[str, ...] | None = None) -> Any:
+    """Shorten hashes, and of rows keep the columns that a reader looks for."""
+    if isinstance(value, Mapping):
+        kept = {key: child for key, child in value.items() if columns is None or key in columns}
+        return {key: _brief(child) for key, child in kept.items()}
+    if isinstance(value, list):
+        return [_brief(child, columns) for child in value]
+    return f"{value[:12]}…" if isinstance(value, str) and _HASH.fullmatch(value) else value
 
 
 def highlight_yaml(text: str) -> str:

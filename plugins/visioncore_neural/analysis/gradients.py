@@ -32,8 +32,8 @@ class Gradients:
     mean
         float64 (N, C, K, H, W). For a linear-nonlinear unit under any stimulus this is its linear filter, scaled.
     power
-        float64 (N, H, W): mean square, summed over channels and lags. It shows where a unit is sensitive also where
-        the mean vanishes, as it does for a phase-invariant unit.
+        float64 (N, H, W): mean square of the smoothed derivative, summed over channels and lags. It shows where a unit
+        is sensitive also where the mean vanishes, as it does for a phase-invariant unit.
     """
 
     mean: np.ndarray
@@ -41,7 +41,13 @@ class Gradients:
 
 
 def rate_gradients(
-    model: nn.Module, source: Source, units: Sequence[int], num_predictions: int = 200, seed: int = 0
+    model: nn.Module,
+    source: Source,
+    units: Sequence[int],
+    *,
+    num_predictions: int = 200,
+    smoothing: float = 1.0,
+    seed: int = 0,
 ) -> Gradients:
     """Differentiate the predicted rates of some units.
 
@@ -55,6 +61,9 @@ def rate_gradients(
         Columns of the session's responses, N of them.
     num_predictions
         How many; evenly spread over the windows, one or a few valid frames of each.
+    smoothing
+        Standard deviation, in pixels, of the Gaussian that smooths the derivatives before they are squared. The finest
+        grain of a natural image hardly varies, so a model's derivative along it was never fitted: it is noise.
     seed
         Decides which frames.
 
@@ -72,24 +81,41 @@ def rate_gradients(
             if mean is None or power is None:
                 mean = np.zeros((len(units), *gradient.shape[1:]))
                 power = np.zeros((len(units), *gradient.shape[3:]))
+                rows, columns = (_smoother(size, smoothing).to(gradient) for size in gradient.shape[3:])
             mean[index] += gradient.sum(dim=0, dtype=torch.float64).cpu().numpy()
-            power[index] += gradient.square().sum(dim=(0, 1, 2), dtype=torch.float64).cpu().numpy()
+            smooth = rows @ gradient @ columns
+            power[index] += smooth.square().sum(dim=(0, 1, 2), dtype=torch.float64).cpu().numpy()
     if mean is None or power is None:
         raise DataError(Problem(where=source.group.name, what="has no prediction to differentiate the model at"))
     return Gradients(mean / total, power / total)
 
 
-def sensitivity_maps(model: nn.Module, source: Source, num_predictions: int = 200, seed: int = 0) -> np.ndarray:
-    """Where each unit of a session is sensitive: `Gradients.power` of all its units, float64 (N, H, W).
+def sensitivity_maps(
+    model: nn.Module, source: Source, *, num_predictions: int = 200, smoothing: float = 1.0, seed: int = 0
+) -> np.ndarray:
+    """Map where each unit of a session is sensitive: `Gradients.power` of all its units, float64 (N, H, W).
 
     Parameters
     ----------
-    model, source, num_predictions, seed
+    model, source, num_predictions, smoothing, seed
         As for `rate_gradients`.
     """
     units = range(response_task(source.group)[1].size)
     blocks = [units[start : start + _BLOCK] for start in range(0, len(units), _BLOCK)]
-    return np.concatenate([rate_gradients(model, source, block, num_predictions, seed).power for block in blocks])
+    parts = [
+        rate_gradients(model, source, block, num_predictions=num_predictions, smoothing=smoothing, seed=seed)
+        for block in blocks
+    ]
+    return np.concatenate([part.power for part in parts])
+
+
+def _smoother(size: int, width: float) -> Tensor:
+    """Gaussian smoothing along an axis of `size` pixels, as a symmetric matrix; beyond the border all is 0."""
+    if width == 0:
+        return torch.eye(size)
+    distance = torch.arange(size)[:, None] - torch.arange(size)
+    reach = torch.arange(-size, size + 1)
+    return torch.exp(-0.5 * (distance / width) ** 2) / torch.exp(-0.5 * (reach / width) ** 2).sum()
 
 
 def _predictions(model: nn.Module, source: Source, num: int, seed: int) -> Iterator[Group]:

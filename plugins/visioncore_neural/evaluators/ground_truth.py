@@ -72,8 +72,13 @@ class GroundTruth:
         for source in evaluation.dataset.sources(evaluation.split, history):
             if source.num_items == 0:
                 continue
-            maps = sensitivity_maps(evaluation.model, source, self._options.num_predictions)
-            found = field_centres(maps, self._options.radius)
+            maps = sensitivity_maps(
+                evaluation.model,
+                source,
+                num_predictions=self._options.num_predictions,
+                smoothing=self._options.smoothing,
+            )
+            found = field_centres(maps, self._options.width)
             group = source.group
             rows += _rows(group, found, predicted[group.name], true[group.name])
         with drawing():

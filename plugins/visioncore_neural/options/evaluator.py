@@ -15,6 +15,9 @@ class GroundTruthOptions(Options):
     num_predictions: int = Field(
         200, ge=1, description="held-out predictions of each session at which the model is differentiated"
     )
-    radius: float = Field(
-        5.0, gt=0, description="pixels around a field's strongest region that its centre of mass is taken over"
+    smoothing: float = Field(
+        1.0, ge=0, description="standard deviation in pixels by which derivatives are smoothed before they are squared"
+    )
+    width: float = Field(
+        2.5, gt=0, description="standard deviation in pixels of the window that a centre of mass is taken under"
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from visioncore_engine.contracts import Evaluation, GroupSpec
-from visioncore_engine.report import INK, ReportContext, Section, figure_html, new_figure, note_html
+from visioncore_engine.report import ReportContext, Section, figure_html, new_figure, note_html
 from visioncore_neural.analysis.gradients import rate_gradients
 from visioncore_neural.analysis.parts import spatial_masks
 from visioncore_neural.report.rows import UnitRows, unit_rows
@@ -79,7 +79,7 @@ def _fields(evaluation: Evaluation, group: GroupSpec, best: Sequence[tuple[int, 
     source = sources[group.name]
     if source.num_items == 0:
         return []
-    mean = rate_gradients(model, source, [unit for unit, _ in best], _NUM_PREDICTIONS).mean
+    mean = rate_gradients(model, source, [unit for unit, _ in best], num_predictions=_NUM_PREDICTIONS).mean
     pictures = []
     for field, (_, title) in zip(mean, best, strict=True):
         channel, frame = np.unravel_index(np.square(field).sum(axis=(2, 3)).argmax(), field.shape[:2])
@@ -98,31 +98,28 @@ def _part(rows: Mapping[str, Sequence[_Picture]], title: str, caption: str, *, s
     rows = {name: pictures for name, pictures in rows.items() if pictures and pictures[0].image.size > 1}
     if not rows:
         return ""
-    images = [picture.image for pictures in rows.values() for picture in pictures]
-    flat = min(min(image.shape) for image in images) == 1
-    height = (110 if flat else 140) if signed else (90 if flat else 124)
-    figure = new_figure(1060, height * len(rows) + 20)
-    grid = figure.subplots(len(rows), _NUM_UNITS, squeeze=False)
-    for line, (name, pictures) in zip(grid, rows.items(), strict=True):
-        for axes in line:
-            axes.set_axis_off()
-        for axes, picture in zip(line, pictures, strict=False):
-            _image(axes, picture, signed=signed)
-        line[0].set_ylabel(name)
-        line[0].annotate(
-            name, (-0.08, 0.5), xycoords="axes fraction", rotation=90, ha="right", va="center", color=INK, fontsize=11
-        )
+    flat = min(min(pictures[0].image.shape) for pictures in rows.values()) == 1
+    side, head = (0.3 if flat else 0.94), (0.46 if signed else 0.3)  # of a column's width: picture, and title above
+    figure = new_figure(1060, 104 * (side + head) * len(rows))
+    axes = figure.subplots()  # a single one: laying out one axes per picture takes seconds
+    for line, (name, pictures) in enumerate(rows.items()):
+        top = -line * (side + head) - head
+        axes.text(-0.08, top - side / 2, name, rotation=90, ha="right", va="center", fontsize=11)
+        for column, picture in enumerate(pictures):
+            _image(axes, picture, (column, column + 0.94, top - side, top), signed=signed)
+    axes.set(xlim=(-0.3, _NUM_UNITS), ylim=(-len(rows) * (side + head), 0), aspect="equal")
+    axes.set_axis_off()
     return f"<h3>{title}</h3>{figure_html(figure, title, caption)}"
 
 
-def _image(axes: Axes, picture: _Picture, *, signed: bool) -> None:
+def _image(axes: Axes, picture: _Picture, extent: tuple[float, float, float, float], *, signed: bool) -> None:
     largest = float(np.abs(picture.image).max()) or 1.0
-    flat = min(picture.image.shape) == 1
     axes.imshow(
         picture.image,
+        extent=extent,
         cmap="RdBu_r" if signed else "viridis",
         vmin=-largest if signed else 0.0,
         vmax=largest,
-        aspect="auto" if flat else "equal",
     )
-    axes.set_title(picture.title, fontsize=10, fontweight="normal", loc="center", color=INK)
+    left, right, _, top = extent
+    axes.text((left + right) / 2, top + 0.04, picture.title, fontsize=10, ha="center", va="bottom", linespacing=1.1)

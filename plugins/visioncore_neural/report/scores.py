@@ -25,10 +25,11 @@ if TYPE_CHECKING:
 
 __all__ = ["section"]
 
+# Title, and label of an axis or column.
 _LABELS = {
-    "bits_per_spike": "bits per spike",
-    "single_trial_correlation": "correlation with single trials",
-    "correlation_to_average": "correlation with the average of repeats",
+    "bits_per_spike": ("Bits per spike", "bits per spike"),
+    "single_trial_correlation": ("Correlation with single trials", "correlation"),
+    "correlation_to_average": ("Correlation with the average of repeats", "correlation"),
 }
 _MANY = 24  # sessions whose names fit below an axis
 
@@ -40,9 +41,10 @@ def section(context: ReportContext) -> Section | None:
         return None
     shown = [name for name in SCORES if not np.isnan(units.scores(name)).all()]
     body = _summary(units)
-    caption = f"Every dot is a unit, on the {units.split} split; bars are medians."
     for name in shown:
-        alt = f"{_LABELS[name]} of every unit, by session and by subject"
+        alt = f"{_LABELS[name][0]} of every unit, by session and by subject"
+        last = name == shown[-1]
+        caption = f"Every dot is a unit, on the {units.split} split; bars are medians." if last else ""
         body += figure_html(_distribution(units, name), alt, caption)
     return Section("Scores of units", body, 100)
 
@@ -55,7 +57,7 @@ def _summary(units: UnitRows) -> str:
         medians = [_median(units.scores(name)[own]) for name in SCORES]
         scored = int((~np.isnan(units.scores()[own])).sum())
         rows.append([subject or "unknown", len(set(sessions[own].tolist())), int(own.sum()), scored, *medians])
-    heads = ["subject", "sessions", "units", "scored", *(f"median {_LABELS[name]}" for name in SCORES)]
+    heads = ["subject", "sessions", "units", "scored", *(f"median {name.replace('_', ' ')}" for name in SCORES)]
     return table_html(heads, rows)
 
 
@@ -80,8 +82,8 @@ def _distribution(units: UnitRows, name: str) -> Figure:
     by_subject = [scores[[subject == one for subject in subjects]] for one in known_subjects]
     _violins(right, by_subject, [colours[one] for one in known_subjects])
     _label(right, known_subjects, "subject")
-    left.set_title(_LABELS[name])
-    left.set_ylabel(_LABELS[name])
+    left.set_title(_LABELS[name][0])
+    left.set_ylabel(_LABELS[name][1])
     _limit(left, scores, right)
     return figure
 

@@ -19,7 +19,7 @@ __all__ = ["section"]
 
 _NUM_UNITS = 3  # best, and as many worst
 _SECONDS = 8.0
-_WIDTH = 0.05  # seconds, standard deviation of the smoothing of observed spikes
+_WIDTH = 0.04  # seconds, standard deviation of the smoothing of both
 
 
 def section(context: ReportContext) -> Section | None:
@@ -48,7 +48,7 @@ def section(context: ReportContext) -> Section | None:
     panels[0, 0].legend(loc="upper right", ncols=2)
     caption = (
         f"Left the best, right the worst units by bits per spike, on the longest stretch of the {units.split} split. "
-        f"Observed responses are smoothed by a Gaussian of {_WIDTH * 1000:.0f} ms; gaps are frames that do not count."
+        f"Both are smoothed by a Gaussian of {_WIDTH * 1000:.0f} ms; gaps are frames that do not count."
     )
     alt = "Predicted and observed rates over time: best units on the left, worst on the right"
     return Section("Predicted and observed rates", figure_html(figure, alt, caption), 120)
@@ -61,8 +61,9 @@ def _panel(axes: Axes, units: UnitRows, row: int, trace: Trace, group: GroupSpec
     stretch = trace.longest_stretch(max(round(_SECONDS / dt), 2))
     seconds = (trace.frames[stretch] - trace.frames[stretch.start]) * dt
     observed = smoothed(trace.responses[stretch, column], _WIDTH / dt) / dt
+    predicted = smoothed(trace.rates[stretch, column], _WIDTH / dt) / dt
     axes.fill_between(seconds, 0, observed, color=FAINT, linewidth=0, alpha=0.75, label="observed")
-    axes.plot(seconds, trace.rates[stretch, column] / dt, color=SERIES[0], linewidth=1.4, label="predicted")
+    axes.plot(seconds, predicted, color=SERIES[0], linewidth=1.4, label="predicted")
     axes.set_xlim(0, seconds[-1])
     axes.set_ylim(0, None)
     axes.set_ylabel("spikes/s")
