@@ -21,7 +21,7 @@ from typing import Any
 import importlib_metadata
 
 from visioncore_engine.config import Resolved
-from visioncore_engine.config.secrets import redact
+from visioncore_engine.config.secrets import redact, redact_command
 from visioncore_engine.errors import DataError, Problem
 from visioncore_engine.registry import Plugin
 
@@ -52,7 +52,7 @@ def collect(resolved: Resolved, *, data: Mapping[str, Any] | None = None) -> dic
         "name": resolved.name,
         "seed": resolved.run.seed,
         "digest": resolved.digest,
-        "command": list(sys.argv),
+        "command": redact_command(sys.argv),
         "files": {file: _hash(Path(file)) for file in resolved.files},
         "plugins": [_plugin(plugin, plugin.name in used) for plugin in resolved.registry.plugins],
         "components": [

@@ -11,7 +11,7 @@ from datetime import datetime
 import pytest
 
 from visioncore_engine import discover, resolve
-from visioncore_engine.config.secrets import HIDDEN, hides_password, is_secret_key, redact
+from visioncore_engine.config.secrets import HIDDEN, hides_password, is_secret_key, redact, redact_command
 from visioncore_engine.errors import DataError
 from visioncore_engine.record import collect, from_json, git_state, to_json
 
@@ -124,12 +124,34 @@ def test_keys_that_only_look_alike(key):
     assert not is_secret_key(key)
 
 
+@pytest.mark.parametrize(
+    "argument",
+    [
+        "data.password=hunter22",
+        "--set=data.password=hunter22",
+        "loggers.wandb.api_key='hunter 22'",
+        "data={name: x, password: hunter22}",
+        '{"token": "hunter22"}',
+        "https://user:hunter22@host/x",
+        "{auth: hunter22, lr: 3}",
+    ],
+)
+def test_no_secret_is_left_on_a_command_line(argument):
+    (clean,) = redact_command([argument])
+    assert HIDDEN in clean
+    assert "hunter" not in clean
+    assert redact_command(["sampler.batch_size=3", "x={num_tokens: 4}"]) == [
+        "sampler.batch_size=3",
+        "x={num_tokens: 4}",
+    ]
+
+
 def test_redaction_goes_everywhere_and_changes_nothing_else():
     content = {
         "token": "abc",
         "password": 1234,
         "api_key": None,
-        "inner": [{"secret": "s"}, "https://user:pw@host/x", "https://host/x?y=1", "a.token=5", "lr=5"],
+        "inner": [{"secret": "s"}, "https://user:pw@host/x", "https://host/x?y=1", "lr=5"],
         "password_": "kept",
         "n": 1.5,
         "b": True,
@@ -138,7 +160,7 @@ def test_redaction_goes_everywhere_and_changes_nothing_else():
         "token": HIDDEN,
         "password": HIDDEN,
         "api_key": None,
-        "inner": [{"secret": HIDDEN}, f"https://{HIDDEN}@host/x", "https://host/x?y=1", f"a.token={HIDDEN}", "lr=5"],
+        "inner": [{"secret": HIDDEN}, f"https://{HIDDEN}@host/x", "https://host/x?y=1", "lr=5"],
         "password_": "kept",
         "n": 1.5,
         "b": True,

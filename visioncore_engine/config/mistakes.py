@@ -14,13 +14,13 @@ from visioncore_engine.config.secrets import HIDDEN, hides_password, is_secret_k
 from visioncore_engine.config.words import describe, given, hint, models_in, step_into
 from visioncore_engine.errors import Problem, nearest
 
-__all__ = ["FAILED", "Path", "Place", "problems_in"]
+__all__ = ["FAILED", "KeyPath", "Place", "problems_in"]
 
 FAILED = "$failed"
 """Stands in the data for a block that could not be resolved and was told already."""
 
-Path = tuple[str | int, ...]
-Place = Callable[[Path], str]
+KeyPath = tuple[str | int, ...]
+Place = Callable[[KeyPath], str]
 """Where a path inside a block was written: ``file:line``."""
 
 
@@ -28,11 +28,11 @@ Place = Callable[[Path], str]
 class _Mistake:
     """An error of pydantic at a path of the data; `branch` is the member of a union that reports it."""
 
-    path: Path
+    path: KeyPath
     type: str
     message: str
     custom: bool
-    branch: tuple[Path, str] | None
+    branch: tuple[KeyPath, str] | None
 
     @property
     def is_misfit(self) -> bool:
@@ -54,7 +54,7 @@ def problems_in(model: type[BaseModel], data: Any, error: ValidationError, key: 
     place
         Where a path inside the block was written, or the nearest thing above it.
     """
-    problems: dict[tuple[Path, str], Problem] = {}
+    problems: dict[tuple[KeyPath, str], Problem] = {}
     located = [_locate(item, data) for item in error.errors(include_input=False)]
     mistakes = _without_failed_branches(item for item in located if _value(data, item.path) != FAILED)
     meant = {_meant(model, item.path) for item in mistakes if item.type == "extra_forbidden"}
@@ -76,7 +76,7 @@ def problems_in(model: type[BaseModel], data: Any, error: ValidationError, key: 
 def _locate(error: Any, data: Any) -> _Mistake:
     """Separate the path in the data from the names that pydantic gives to members of unions."""
     path: list[str | int] = []
-    branch: tuple[Path, str] | None = None
+    branch: tuple[KeyPath, str] | None = None
     current = data
     parts = error["loc"]
     for number, part in enumerate(parts):
@@ -102,7 +102,7 @@ def _is_position(current: Any, part: str | int) -> bool:
 def _without_failed_branches(mistakes: Iterable[_Mistake]) -> list[_Mistake]:
     """Keep, of every union, the errors of the member that was meant: the one that got furthest into the value."""
     kept: list[_Mistake] = []
-    unions: dict[Path, dict[str, list[_Mistake]]] = defaultdict(lambda: defaultdict(list))
+    unions: dict[KeyPath, dict[str, list[_Mistake]]] = defaultdict(lambda: defaultdict(list))
     for mistake in mistakes:
         if mistake.branch is None:
             kept.append(mistake)
@@ -117,24 +117,24 @@ def _without_failed_branches(mistakes: Iterable[_Mistake]) -> list[_Mistake]:
     return kept
 
 
-def _dotted(key: str, path: Path) -> str:
+def _dotted(key: str, path: KeyPath) -> str:
     return ".".join(filter(None, (key, *map(str, path))))
 
 
-def _annotation(model: type[BaseModel], path: Path) -> Any:
+def _annotation(model: type[BaseModel], path: KeyPath) -> Any:
     found: Any = model
     for part in path:
         found = step_into(found, part)
     return found
 
 
-def _owner(model: type[BaseModel], path: Path) -> tuple[str, ...]:
+def _owner(model: type[BaseModel], path: KeyPath) -> tuple[str, ...]:
     """Keys that are allowed beside the last one of a path."""
     models = models_in(_annotation(model, path[:-1]))
     return tuple(dict.fromkeys(name for found in models for name in found.model_fields))
 
 
-def _value(data: Any, path: Path) -> Any:
+def _value(data: Any, path: KeyPath) -> Any:
     """Return the value at a path; None for a key that is missing."""
     for part in path:
         if isinstance(data, dict) and part not in data:
@@ -143,13 +143,13 @@ def _value(data: Any, path: Path) -> Any:
     return data
 
 
-def _meant(model: type[BaseModel], path: Path) -> Path | None:
-    """Path of the key that an unknown one was probably meant to be."""
+def _meant(model: type[BaseModel], path: KeyPath) -> KeyPath | None:
+    """KeyPath of the key that an unknown one was probably meant to be."""
     close = nearest(str(path[-1]), _owner(model, path))
     return (*path[:-1], close) if close else None
 
 
-def _misfit(model: type[BaseModel], data: Any, path: Path, key: str, place: Place) -> Problem:
+def _misfit(model: type[BaseModel], data: Any, path: KeyPath, key: str, place: Place) -> Problem:
     value = _value(data, path)
     annotation = _annotation(model, path)
     full = _dotted(key, path)
@@ -164,7 +164,7 @@ def _misfit(model: type[BaseModel], data: Any, path: Path, key: str, place: Plac
     return Problem(what=f"expected {describe(annotation)}", where=place(path), key=full, given=shown, todo=todo)
 
 
-def _missing(model: type[BaseModel], path: Path, key: str, place: Place) -> Problem:
+def _missing(model: type[BaseModel], path: KeyPath, key: str, place: Place) -> Problem:
     annotation = _annotation(model, path)
     description = getattr(annotation, "description", None)
     explained = f": {description} ({describe(annotation)})" if description else f": {describe(annotation)}"
@@ -172,7 +172,7 @@ def _missing(model: type[BaseModel], path: Path, key: str, place: Place) -> Prob
     return Problem(what=what, where=place(path[:-1]), key=_dotted(key, path))
 
 
-def _unknown(model: type[BaseModel], path: Path, key: str, place: Place) -> Problem:
+def _unknown(model: type[BaseModel], path: KeyPath, key: str, place: Place) -> Problem:
     name = str(path[-1])
     full = _dotted(key, path)
     where = place(path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,8 +12,6 @@ from visioncore_engine.errors import ConfigError, Problem
 __all__ = ["Node", "Origin", "Scalar", "as_mapping", "block_id", "plain", "shown", "spread_word", "to_node"]
 
 Scalar = str | int | float | bool | None
-
-_ID = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 
 
 @dataclass(frozen=True)
@@ -102,7 +99,7 @@ def block_id(node: Node) -> str | None:
     if isinstance(node.value, dict) and "id" in node.value:
         given = node.value["id"].value
         return given if isinstance(given, str) else None
-    return node.name
+    return None if node.name is None else node.name.rpartition(":")[2]
 
 
 def as_mapping(node: Node) -> Node | None:
@@ -111,7 +108,7 @@ def as_mapping(node: Node) -> Node | None:
     Raises
     ------
     ConfigError
-        Where two blocks have one id, or an id could not stand in a dotted key.
+        Where two blocks have one id.
     """
     if not isinstance(node.value, list):
         return None
@@ -130,8 +127,5 @@ def as_mapping(node: Node) -> Node | None:
             )
         block = spread_word(item)
         assert isinstance(block.value, dict)
-        if "id" in block.value and not _ID.fullmatch(name):
-            what = "an id is made of letters, digits, '_' and '-', and does not begin with a digit"
-            raise ConfigError(Problem(what=what, where=item.where, key="id", given=repr(name)))
         blocks[name] = replace(block, value={key: child for key, child in block.value.items() if key != "id"})
     return replace(node, value=blocks)

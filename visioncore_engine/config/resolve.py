@@ -60,9 +60,9 @@ def resolve(
         registry = registry.without(blocked)
     blocks = Blocks(registry)
     run = blocks.options(RunConfig, root)
-    if run is None or blocks.problems:
+    if run is None or blocks.ledger.problems:
         raise _error(blocks, composed.files)
-    resolved = Resolved(run, registry, composed.files, blocks.places, blocks.references)
+    resolved = Resolved(run, registry, composed.files, blocks.ledger.places, blocks.references)
     problems = (*check(run, resolved.where), *registry.checks(run))
     if problems:
         raise ConfigError(*(replace(found, where=found.where or resolved.where(found.key)) for found in problems))
@@ -149,5 +149,5 @@ def _error(blocks: Blocks, files: Sequence[str]) -> UserError:
         file, _, line = problem.where.rpartition(":")
         return (files.index(file) if file in files else len(files), int(line) if line.isdecimal() else 0)
 
-    problems = sorted(blocks.problems, key=order)
-    return (PluginError if len(blocks.plugin_problems) == len(problems) else ConfigError)(*problems)
+    problems = sorted(blocks.ledger.problems, key=order)
+    return (PluginError if len(blocks.ledger.plugin_problems) == len(problems) else ConfigError)(*problems)
