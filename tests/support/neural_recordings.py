@@ -36,7 +36,7 @@ def make(name: str = "m1_a", /, *, frames: int = 240, num_units: int = 3, seed: 
     trial = np.arange(frames) // 40
     fields: dict[str, Any] = {
         "name": name,
-        "subject": name.split("_")[0],
+        "subject": name.split("_", maxsplit=1)[0],
         "dt": 0.01,
         "stim": rng.integers(0, 256, (frames, 1, 4, 5), dtype=np.uint8),
         "robs": rng.poisson(1.0, (frames, num_units)).astype(np.uint8),

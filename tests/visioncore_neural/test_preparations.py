@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from neural_recordings import choice, dataset, make
 
-from visioncore_engine.contracts import PreparationFacts
+from visioncore_engine.contracts import DatasetFacts, PreparationFacts
 from visioncore_engine.errors import DataError
+from visioncore_neural.data.dataset import RecordingsDataset
+from visioncore_neural.options.dataset import RecordingsOptions, SplitOptions
 
 
 def build(name, **options):
@@ -92,6 +94,22 @@ def test_a26_velocity_does_not_cross_trials_or_splits():
             expected[t] = (recording.eyepos[t] - recording.eyepos[t - 1]) / 0.01
     np.testing.assert_allclose(prepared.behavior, expected, rtol=1e-5, atol=1e-4)
     assert prepared.behavior_names == ("eye_horizontal_velocity", "eye_vertical_velocity")
+
+
+def test_a26_velocity_respects_a_split_that_was_drawn():
+    bare = make(frames=4000, split=None, trial=np.zeros(4000, int), behavior=None, behavior_names=())
+    blocks = SplitOptions(by="blocks", block=0.5)
+    opened = RecordingsDataset(
+        [bare],
+        RecordingsOptions(prepare=(choice("preparation", "velocity"),)),
+        DatasetFacts(seed=0),
+        split=blocks,
+    )
+    recording = opened.sources("train", 0)[0].recording
+    edges = np.flatnonzero(np.diff(np.asarray(recording.split))) + 1
+    assert len(edges) > 1
+    assert not recording.behavior[edges].any()
+    assert recording.behavior[edges + 1].all()
 
 
 def test_velocity_is_added_beside_behavior_as_it_was_prepared():

@@ -124,6 +124,13 @@ def test_by_session_draws_every_window_once_in_each_pass(sizes, batch_size, seed
         assert all(len(set(owners(index, batch))) == 1 for batch in epoch)
 
 
+def test_by_session_shuffles_the_sessions_anew_in_each_pass():
+    index = make_index([40, 40, 40])
+    sampler = build("by_session", index, batch_size=4)
+    order = [int(owners(index, batch)[0]) for batch in batches(sampler, 90)]
+    assert len({tuple(order[i : i + 30]) for i in (0, 30, 60)}) == 3
+
+
 def test_by_session_uniform_takes_all_sessions_equally_often_and_each_window_once_a_pass():
     index = make_index([7, 40, 21])
     sampler = build("by_session", index, draw="uniform", batch_size=5)
@@ -163,6 +170,10 @@ def test_balanced_shares_are_exact_in_every_cycle(sizes, by, batch_size, seed):
     sampler = build("balanced", index, seed, by=by, batch_size=batch_size)
     cycle = index.num_items
     drawn = np.concatenate(batches(sampler, -(-3 * cycle // batch_size)))[: 3 * cycle].reshape(3, cycle)
+    total = np.bincount(drawn.ravel(), minlength=cycle)
+    for group in np.flatnonzero(sizes):  # passes go on from cycle to cycle
+        own = total[index.offsets[group] : index.offsets[group + 1]]
+        assert own.max() - own.min() <= 1
     for one in drawn:
         counts = np.bincount(owners(index, one), minlength=len(sizes))
         np.testing.assert_allclose(counts, shares(index, by) * cycle, atol=1)

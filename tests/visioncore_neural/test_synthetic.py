@@ -136,6 +136,14 @@ def test_behavior_scales_rates_as_stated(demo):
     np.testing.assert_allclose(np.linalg.norm(truth.population.gain, axis=1), options().behavior_gain)
 
 
+def test_every_presentation_of_a_clip_has_the_same_rate_from_its_first_frame_on():
+    recording, truth = simulate(options(**SMALL, behavior_channels=0), 0, 0)
+    repeat = np.asarray(recording.repeat_frame)
+    for frame in (0, 1, 5, repeat.max()):
+        rates = truth.rate[repeat == frame]
+        np.testing.assert_allclose(rates, np.broadcast_to(rates[0], rates.shape), rtol=1e-5)
+
+
 def test_repeats_show_one_clip_each_and_stay_in_one_split(demo):
     recording, _ = demo
     found = audit(recording, frames=50)
