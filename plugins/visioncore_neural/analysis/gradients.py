@@ -124,20 +124,20 @@ def _predictions(model: nn.Module, source: Source, num: int, seed: int) -> Itera
         return
     device = next(model.parameters()).device
     items = np.unique(np.linspace(0, source.num_items - 1, min(num, source.num_items)).round().astype(np.int64))
-    draws = generator("gradients", seed, source.group.name)
+    keys = generator("gradients", seed, source.group.name).random((len(items), source.frames_per_item))
     per_item = -(-num // len(items))
     for start in range(0, len(items), _CHUNK):
         chunk = source.gather(items[start : start + _CHUNK])
         valid = chunk.mask.any(dim=-1).numpy()
-        rows, frames = _choose(valid, per_item, draws)
+        rows, frames = _choose(valid, keys[start : start + _CHUNK], per_item)
         for first in range(0, len(rows), _CHUNK):
             part = slice(first, first + _CHUNK)
             yield _cut(chunk, rows[part], frames[part], _history(model)).to(device)
 
 
-def _choose(valid: np.ndarray, num: int, draws: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Row and frame of up to `num` valid predictions of each window; `valid` is bool (B, L)."""
-    order = np.where(valid, draws.random(valid.shape), np.inf).argsort(axis=1)[:, :num]
+def _choose(valid: np.ndarray, keys: np.ndarray, num: int) -> tuple[np.ndarray, np.ndarray]:
+    """Row and frame of up to `num` valid predictions of each window, those of the lowest keys; both are (B, L)."""
+    order = np.where(valid, keys, np.inf).argsort(axis=1)[:, :num]
     rows = np.arange(len(valid))[:, None].repeat(order.shape[1], axis=1)
     kept = np.take_along_axis(valid, order, axis=1)
     return rows[kept], order[kept]
