@@ -229,6 +229,17 @@ def test_a_session_that_is_not_there_is_an_error_with_the_nearest_name(root):
     assert "README.md" in str(caught.value)
 
 
+def test_every_bad_session_is_told_at_once(root):
+    (root / "lab" / "m1_a" / "stim.npy").write_bytes(b"")
+    (root / "lab" / "m2_a" / "robs.npy").unlink()
+    with pytest.raises(DataError) as caught:
+        sessions(root / "lab")
+    assert [problem.where.split("/")[-2:] for problem in caught.value.problems] == [
+        ["m1_a", "stim.npy"],
+        ["lab", "m2_a"],
+    ]
+
+
 def test_the_root_is_the_option_else_the_environment(root, monkeypatch):
     monkeypatch.delenv("VISIONCORE_DATA", raising=False)
     with pytest.raises(DataError) as caught:

@@ -320,6 +320,7 @@ def test_a29_a31_sessions_are_known_by_name():
         dataset(make(), make(seed=1))
     one, other = dataset(make(), make("m2_a")), dataset(make("m2_a"), make())
     assert one.fingerprints() == other.fingerprints()
+    assert dataset(make(), make("m2_a"), units=["*/u1"]).fingerprints() == one.fingerprints()
 
 
 def test_d14_sessions_of_another_rate_are_refused():
@@ -451,5 +452,7 @@ def test_preparation_state_of_a_checkpoint_is_used_instead_of_fitting():
     fitted["m1_a"]["standardize"]["stim"]["mean"] = [0.0]
     restored = dataset(make(), prepare=prepare, state=fitted)
     assert restored.state() == fitted
-    with pytest.raises(DataError, match=r"session 'm2_a'.*no preparation state.*m1_a"):
+    with pytest.raises(DataError, match=r"session 'm2_a'.*no preparation state for it.*m1_a"):
         dataset(make("m2_a"), prepare=prepare, state=fitted)
+    with pytest.raises(DataError, match="no preparation state for 'pixel_norm'"):
+        dataset(make(), prepare=[*prepare, choice("preparation", "pixel_norm")], state=fitted)

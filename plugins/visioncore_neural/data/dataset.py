@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 from typing import Any
 
 import numpy as np
 
-from visioncore_engine.contracts import DatasetFacts, GroupSpec, PreparationFacts, Table, TargetSpec
-from visioncore_engine.errors import ConfigError, DataError, Problem, nearest
+from visioncore_engine.contracts import DatasetFacts, PreparationFacts, Table
+from visioncore_engine.errors import ConfigError, DataError, Problem
+from visioncore_engine.options import Choice
 from visioncore_neural.data.checks import input_problems, response_problems, split_problems
 from visioncore_neural.data.fingerprint import recording_fingerprint
+from visioncore_neural.data.group import group_of
+from visioncore_neural.data.selection import collect, refuse_mixtures, select_units, side_inputs
 from visioncore_neural.data.source import SessionSource
 from visioncore_neural.data.splits import assign_split
 from visioncore_neural.data.windows import Stretches, Windows, find_stretches, missing_frames, predictable_frames, tile
@@ -30,7 +30,6 @@ class _Session:
 
     recording: Recording  # prepared, units selected
     split: np.ndarray  # int8 (T,)
-    fingerprint: str
     state: Mapping[str, Any]
 
 
@@ -65,17 +64,19 @@ class RecordingsDataset:
         split: SplitOptions | None = None,
         facts_of: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
-        _refuse_mixtures(recordings)
+        refuse_mixtures(recordings)
+        self._fingerprints = {recording.name: recording_fingerprint(recording) for recording in recordings}
         self._options = options
-        selected = _select_units(recordings, options.units)
-        self._sessions = tuple(self._open(recording, split or SplitOptions(), facts) for recording in selected)
+        selected = select_units(recordings, options.units)
+        self._sessions = collect(lambda recording: self._open(recording, split or SplitOptions(), facts), selected)
         prepared = [session.recording for session in self._sessions]
-        self._side = _side_inputs(prepared, options.side)
+        self._side = side_inputs(prepared, options.side)
         problems = [problem for recording in prepared for problem in input_problems(recording, self._side)]
         if problems:
             raise DataError(*problems)
         self.groups = tuple(
-            _group(session, self._side, (facts_of or {}).get(session.recording.name, {})) for session in self._sessions
+            group_of(session.recording, session.split, self._side, (facts_of or {}).get(session.recording.name, {}))
+            for session in self._sessions
         )
         self._sources: dict[tuple[str, int], tuple[SessionSource, ...]] = {}
         self._predictable: dict[tuple[int, int], np.ndarray] = {}
@@ -95,23 +96,14 @@ class RecordingsDataset:
             raise DataError(
                 Problem(where=recording.where, key="split", what="has no valid training frame", todo="leave it out")
             )
-        fingerprint = recording_fingerprint(recording)
-        known = None if facts.state is None else facts.state.get(recording.name)
-        if facts.state is not None and known is None:
-            raise DataError(
-                Problem(
-                    where=recording.where,
-                    what="the checkpoint has no preparation state for it",
-                    given=f"sessions of the checkpoint: {', '.join(facts.state) or 'none'}",
-                )
-            )
         recording = replace(recording, split=split)
+        known = None if facts.state is None else _known_state(recording, self._options.prepare, facts.state)
         state: dict[str, Any] = {}
         for choice in self._options.prepare:
             preparation = choice.build(PreparationFacts(group=recording.name))
             state[choice.id] = preparation.fit(recording, train) if known is None else known[choice.id]
             recording = preparation.apply(recording, state[choice.id])
-        return _Session(recording, split, fingerprint, state)
+        return _Session(recording, split, state)
 
     def sources(self, split: str, history: int) -> Sequence[SessionSource]:
         """One source per session, in the order of `groups`.
@@ -196,8 +188,8 @@ class RecordingsDataset:
         return windows, predictable
 
     def fingerprints(self) -> dict[str, str]:
-        """Content hash of each session, before preparation."""
-        return {session.recording.name: session.fingerprint for session in self._sessions}
+        """Content hash of each session as it was read, before units were chosen and prepared."""
+        return dict(self._fingerprints)
 
     def state(self) -> dict[str, Any]:
         """State of each preparation by session and block id."""
@@ -241,124 +233,22 @@ class RecordingsDataset:
         return stretches.start, stretches.stop
 
 
+def _known_state(recording: Recording, prepare: Sequence[Choice], state: Mapping[str, Any]) -> Mapping[str, Any]:
+    """State of a session's preparations in a checkpoint."""
+    known = state.get(recording.name)
+    lacking = "it" if known is None else ", ".join(repr(choice.id) for choice in prepare if choice.id not in known)
+    if known is None or lacking:
+        raise DataError(
+            Problem(
+                where=recording.where,
+                key="data.prepare",
+                what=f"the checkpoint has no preparation state for {lacking}",
+                given=f"sessions of the checkpoint: {', '.join(state) or 'none'}",
+            )
+        )
+    return dict(known)
+
+
 def _of_split(stretches: Stretches, split: str) -> Stretches:
     chosen = stretches.split == SPLITS[split]
     return Stretches(stretches.start[chosen], stretches.stop[chosen], stretches.split[chosen])
-
-
-def _group(session: _Session, side: tuple[str, ...], facts: Mapping[str, Any]) -> GroupSpec:
-    recording = session.recording
-    tags = {"frame": recording.num_frames}
-    if recording.repeat_frame is not None:
-        tags["repeat_frame"] = int(np.asarray(recording.repeat_frame).max()) + 1
-    target = TargetSpec(
-        kind=recording.kind,
-        size=recording.num_units,
-        columns="units",
-        ids=recording.units,
-        mean=_training_mean(session),
-    )
-    _, channels, height, width = recording.stim.shape
-    return GroupSpec(
-        name=recording.name,
-        labels={"sessions": recording.name, "subjects": recording.subject},
-        input_shape=(channels, height, width),
-        targets={"robs": target},
-        side={name: int(recording.array(name).shape[1]) for name in side},
-        tags=tags,
-        dt=recording.dt,
-        facts={**({"degrees_per_pixel": recording.degrees_per_pixel} if recording.degrees_per_pixel else {}), **facts},
-    )
-
-
-def _training_mean(session: _Session) -> tuple[float, ...]:
-    """Mean of each unit over its valid training frames; NaN for a unit that has none."""
-    recording = session.recording
-    train = (session.split == SPLITS["train"]) & (np.asarray(recording.trial) >= 0)
-    total = np.zeros(recording.num_units)
-    num = np.zeros(recording.num_units)
-    for chunk in recording.chunks():
-        counted = recording.validity(chunk) & train[chunk][:, None]
-        total += np.where(counted, recording.counts(chunk), 0).sum(0, dtype=np.float64)
-        num += np.broadcast_to(counted, (len(counted), recording.num_units)).sum(0)
-    return tuple(float(t / n) if n else math.nan for t, n in zip(total, num, strict=True))
-
-
-def _refuse_mixtures(recordings: Sequence[Recording]) -> None:
-    """Names must differ, time steps and inputs must agree."""
-    if not recordings:
-        raise DataError(Problem(key="data", what="there is no recording"))
-    twice = [name for name, times in Counter(recording.name for recording in recordings).items() if times > 1]
-    problems = [
-        Problem(
-            where=" and ".join(recording.path or "memory" for recording in recordings if recording.name == name),
-            what="two sessions have one name",
-            given=name,
-            todo="session names identify heads, tables and checkpoints; rename one",
-        )
-        for name in twice
-    ]
-    first = recordings[0]
-    problems += [
-        Problem(
-            where=recording.where,
-            key="dt",
-            what=f"session {first.name!r} has {first.dt:g} s per frame",
-            given=f"{recording.dt:g} s",
-            todo="bring all sessions to one rate",
-        )
-        for recording in recordings
-        if not math.isclose(recording.dt, first.dt, rel_tol=1e-3)
-    ]
-    if problems:
-        raise DataError(*problems)
-
-
-def _side_inputs(recordings: Sequence[Recording], asked: tuple[str, ...] | None) -> tuple[str, ...]:
-    if asked is None:
-        return ("behavior",) if all(recording.behavior is not None for recording in recordings) else ()
-    lacking = [
-        Problem(where=recording.where, key="data.side", what=f"the session has no {name!r}")
-        for name in asked
-        for recording in recordings
-        if name not in recording.arrays()
-    ]
-    if lacking:
-        raise DataError(*lacking)
-    return tuple(dict.fromkeys(asked))
-
-
-def _select_units(recordings: Sequence[Recording], patterns: tuple[str, ...]) -> list[Recording]:
-    """Keep units whose ``<session>/<unit id>`` matches a pattern.
-
-    Raises
-    ------
-    DataError
-        Where a pattern matches nothing, or a session loses all its units.
-    """
-    if patterns == ("*",):
-        return list(recordings)
-    names = [[f"{recording.name}/{unit}" for unit in recording.units] for recording in recordings]
-    everything = [name for group in names for name in group]
-    unmatched = [pattern for pattern in patterns if not any(fnmatchcase(name, pattern) for name in everything)]
-    if unmatched:
-        raise DataError(
-            *(
-                Problem(
-                    key="data.units",
-                    what="matches no unit; patterns are matched against `<session>/<unit id>`",
-                    given=repr(pattern),
-                    todo=f"the nearest is {nearest(pattern, everything) or everything[0]!r}",
-                )
-                for pattern in unmatched
-            )
-        )
-    selected = []
-    for recording, group in zip(recordings, names, strict=True):
-        kept = [i for i, name in enumerate(group) if any(fnmatchcase(name, pattern) for pattern in patterns)]
-        if not kept:
-            raise DataError(
-                Problem(where=recording.where, key="data.units", what="leaves no unit of this session; leave it out")
-            )
-        selected.append(recording if len(kept) == len(group) else recording.select(np.array(kept, dtype=np.int64)))
-    return selected

@@ -12,6 +12,7 @@ from visioncore_engine.contracts import DatasetFacts, ReaderFacts
 from visioncore_engine.errors import DataError, Problem, nearest
 from visioncore_engine.options import Choice
 from visioncore_neural.data.dataset import RecordingsDataset
+from visioncore_neural.data.selection import collect
 from visioncore_neural.options.dataset import SessionsOptions
 from visioncore_neural.recording import Recording
 
@@ -33,7 +34,7 @@ class Sessions(RecordingsDataset):
         root = resolve_root(options.root)
         readers = _readers(options.reader)
         paths = find_sessions(root, options.sessions, lambda path: _accepts(readers(path)))
-        recordings = [_read(readers(path), path, options.reader.name) for path in paths]
+        recordings = collect(lambda path: _read(readers(path), path, options.reader.name), paths)
         super().__init__(recordings, options, facts, split=options.split)
 
 
