@@ -35,6 +35,7 @@ from visioncore_engine.launch import launch, worker_run_dir
 from visioncore_engine.module import TrainingModule
 from visioncore_engine.options import OptimizerOptions
 from visioncore_engine.restore import load
+from visioncore_engine.resume import check_resume
 from visioncore_engine.signals import flagged_signals, own_signals
 from visioncore_engine.strategy import GlobalBatchStrategy
 
@@ -103,6 +104,8 @@ def _train_here(resolved: Resolved, folder: RunFolder, num_processes: int, *, re
     run, first = resolved.run, int(os.environ.get("RANK", "0")) == 0 or num_processes == 1
     quiet = quiet or not first
     saved = _last_checkpoint(folder) if resume else None
+    if saved:
+        check_resume(resolved, saved[1]["visioncore"]["run"])
     if run.trainer.threads is not None:
         torch.set_num_threads(run.trainer.threads)
     device = _device(resolved)

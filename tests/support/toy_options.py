@@ -20,4 +20,6 @@ class ToyModelOptions(Options):
 
 class ToyCallbackOptions(Options):
     fail_at: int | None = Field(None, ge=0, description="step at which to raise")
+    signal_at: int | None = Field(None, ge=0, description="step in which the process of the last rank signals itself")
+    signal_name: str = Field("SIGTERM", description="with which signal")
     stop_at: int | None = Field(None, ge=0, description="step at whose start training is cut off")

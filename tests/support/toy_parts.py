@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 
 import numpy as np
 import pytorch_lightning as pl
@@ -197,6 +199,8 @@ class ToyEvents(pl.Callback):
             raise Cut
         if self.options.fail_at == trainer.global_step:
             raise ValueError("the toy fails as asked")
+        if self.options.signal_at == trainer.global_step and trainer.global_rank == trainer.world_size - 1:
+            os.kill(os.getpid(), signal.Signals[self.options.signal_name])
         self.events.append(("batch", trainer.current_epoch, batch_idx))
 
     def on_train_epoch_end(self, trainer, pl_module):
@@ -238,5 +242,3 @@ class ToyTable:
             for batch, outputs in evaluation.batches()
         ]
         return Result(tables={"toy": Table(("group", "rows", "mean"), rows)}, scalars={"toy_rows": len(rows)})
-
-

@@ -23,7 +23,9 @@ def visioncore_samplers():
 @hookimpl
 def visioncore_models():
     yield Component(
-        name="toy_linear", summary="shared layer, a head per group", options=f"{OPTIONS}:ToyModelOptions",
+        name="toy_linear",
+        summary="shared layer, a head per group",
+        options=f"{OPTIONS}:ToyModelOptions",
         build=f"{PARTS}:ToyModel",
     )
 
@@ -59,7 +61,9 @@ def visioncore_schedulers():
 @hookimpl
 def visioncore_callbacks():
     yield Component(
-        name="toy_events", summary="writes down what happens", options=f"{OPTIONS}:ToyCallbackOptions",
+        name="toy_events",
+        summary="writes down what happens",
+        options=f"{OPTIONS}:ToyCallbackOptions",
         build=f"{PARTS}:ToyEvents",
     )
 

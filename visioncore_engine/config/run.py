@@ -6,12 +6,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from visioncore_engine.options import Choice, Options, Slot
+from visioncore_engine.options import Choice, Options, Patterns, Slot
 
 __all__ = [
     "CheckpointOptions",
     "LoaderOptions",
     "PluginOptions",
+    "PolicyOptions",
     "RunConfig",
     "RunFolderOptions",
     "TrainerOptions",
@@ -81,6 +82,14 @@ class PluginOptions(Options):
     block: tuple[str, ...] = Field((), description="plugins that are not even imported")
 
 
+class PolicyOptions(Options):
+    """What to do where a run meets something that is not plainly right or wrong."""
+
+    resume_changes: Patterns = Field(
+        (), description="keys that may differ from the run that is resumed, e.g. 'optimizer.lr'"
+    )
+
+
 class RunConfig(Options):
     """A whole run. Blocks that name a component hold its options; everything else is the engine's."""
 
@@ -106,5 +115,6 @@ class RunConfig(Options):
     checkpoint: CheckpointOptions = Field(default_factory=CheckpointOptions, description="what is saved, and when")
     trainer: TrainerOptions = Field(description="arguments of the Lightning Trainer")
     loader: LoaderOptions = Field(default_factory=LoaderOptions, description="how windows reach the model")
+    policies: PolicyOptions = Field(default_factory=PolicyOptions, description="what to do in doubtful cases")
     plugins: PluginOptions = Field(default_factory=PluginOptions, description="which plugins may be used")
     run: RunFolderOptions = Field(default_factory=RunFolderOptions, description="where the run leaves what it makes")

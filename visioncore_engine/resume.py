@@ -1,0 +1,71 @@
+"""Whether a run may go on from a checkpoint: what differs, and whether the run file allows it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
+from typing import Any
+
+from visioncore_engine.config import Resolved
+from visioncore_engine.errors import ConfigError, Problem
+
+__all__ = ["check_resume"]
+
+# What may always differ: where results go, how fast windows are read, and how long the run is.
+FREE = (
+    "evaluate.*",
+    "loader.*",
+    "loggers.*",
+    "plugins.*",
+    "policies.*",
+    "run.*",
+    "trainer.log_every_n_steps",
+    "trainer.max_epochs",
+    "trainer.max_steps",
+)
+
+
+def check_resume(resolved: Resolved, saved: Mapping[str, Any]) -> None:
+    """Compare a run with the one that wrote a checkpoint.
+
+    Parameters
+    ----------
+    resolved
+        The run that is to go on.
+    saved
+        The checkpoint's own description of its run.
+
+    Raises
+    ------
+    ConfigError
+        Listing every difference that neither is free nor allowed by ``policies.resume_changes``.
+    """
+    allowed = (*FREE, *resolved.run.policies.resume_changes)
+    before, now = dict(_leaves(saved)), dict(_leaves(resolved.dump()))
+    problems = [
+        Problem(
+            what=f"the checkpoint was trained with {_shown(before, key)}",
+            where=resolved.where(key),
+            key=key,
+            given=_shown(now, key),
+            todo=f"allow it with policies.resume_changes: [{key}], or take it back",
+        )
+        for key in dict.fromkeys((*before, *now))
+        if before.get(key) != now.get(key) and not any(fnmatchcase(key, pattern) for pattern in allowed)
+    ]
+    if problems:
+        raise ConfigError(*problems)
+
+
+def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for name, value in tree.items():
+        key = f"{prefix}{name}"
+        if isinstance(value, Mapping) and value:
+            yield from _leaves(value, f"{key}.")
+        else:
+            yield key, json.dumps(value)
+
+
+def _shown(leaves: Mapping[str, str], key: str) -> str:
+    return leaves.get(key, "nothing")
