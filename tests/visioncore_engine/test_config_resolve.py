@@ -5,19 +5,22 @@ from __future__ import annotations
 import random
 import re
 import string
+from typing import Annotated
 
 import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import Field
 
 from visioncore_engine import discover, resolve
 from visioncore_engine.config import resolve_mapping
 from visioncore_engine.config.document import parse_value
 from visioncore_engine.config.node import plain
+from visioncore_engine.config.resolve import resolve_part
 from visioncore_engine.config.run import RunConfig
 from visioncore_engine.errors import ConfigError, PluginError, Problem, UserError
-from visioncore_engine.options import Choice
+from visioncore_engine.options import Choice, Options, Slot
 from visioncore_engine.schedule import Schedule
 
 
@@ -536,6 +539,19 @@ def test_plain_values_are_not_interpolated(registry, run):
 def test_errors_of_a_dumped_run_name_the_place_they_came_from(registry):
     with pytest.raises(ConfigError, match=r"config error: best.ckpt: seed: expected an integer"):
         resolve_mapping({"seed": -1}, registry=registry, where="best.ckpt")
+
+
+def test_a_part_of_a_run_can_be_resolved_by_itself(run, registry):
+    class Part(Options):
+        model: Annotated[Choice, Slot("model")] = Field(description="a model")
+        note: str = Field("", description="a text")
+
+    content = {"model": run().dump()["model"], "note": "${kept}"}
+    found = resolve_part(Part, content, registry)
+    assert found.model == run().run.model
+    assert found.note == "${kept}"
+    with pytest.raises(ConfigError, match=r"model.core.conv3d.channels.0: expected an integer >= 1"):
+        resolve_part(Part, {"model": {**content["model"], "core": {"conv3d": {"channels": [0]}}}}, registry)
 
 
 def test_choices_know_their_dotted_keys(run):

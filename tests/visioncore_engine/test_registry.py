@@ -79,6 +79,10 @@ BROKEN = {
         f"{HOOK}():\n    return (yield)".replace("@hookimpl", "@hookimpl(wrapper=True)"),
         "hook visioncore_samplers is a wrapper",
     ),
+    "old-wrapper": (
+        f"{HOOK}(): return ()".replace("@hookimpl", "@hookimpl(hookwrapper=True)"),
+        "hook visioncore_samplers: Declared as wrapper=True or hookwrapper=True",
+    ),
     "twice": (f"{HOOK}():\n{YIELD}{YIELD}", "hook visioncore_samplers yields 'a' twice"),
 }
 

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import random
+import sys
+from collections.abc import Callable
 
 import pytest
 from jsonschema import Draft202012Validator
+from pydantic import Field
 
 from visioncore_engine import discover, resolve
 from visioncore_engine.config.document import parse_value
 from visioncore_engine.config.node import plain
 from visioncore_engine.config.schema import DIALECT, HASH, plugins_hash, schema
 from visioncore_engine.errors import UserError
+from visioncore_engine.options import LossOptions, Options
 
 
 @pytest.fixture(scope="module")
@@ -104,10 +108,13 @@ def mutated(content, draw):
 
     walk(content)
     inside, key = draw.choice(places)
-    if draw.random() < 0.4 and key != "name":  # a block without a name is left to the engine
+    # A block without a name is left to the engine, so that no mutant loses its name.
+    if draw.random() < 0.4 and key != "name":
         inside[f"{key}x"] = inside.pop(key)
+    elif isinstance(inside[key], dict) and "name" in inside[key] and draw.random() < 0.5:
+        inside[key]["x"] = 1
     else:
-        inside[key] = draw.choice([-1, 0, 3, 0.5, True, "words", [], [1], {}, {"x": 1}, "poisson", "conv3d", 1e-9])
+        inside[key] = draw.choice([-1, 0, 3, 0.5, True, "words", [], [1], "poisson", "conv3d", 1e-9])
     return content
 
 
@@ -168,19 +175,26 @@ def test_another_plugin_gives_another_schema_and_hash(fakes, registry, made):
     assert "brand_new" not in json.dumps(made)
 
 
-def test_options_named_like_words_of_the_schema_survive(fakes):
-    import sys
+def test_one_options_class_without_a_schema_costs_nobody_theirs(fakes, monkeypatch):
+    class Odd(LossOptions):
+        function: Callable[[], int] = Field(print, description="what JSON cannot say")
 
-    from pydantic import Field
+    monkeypatch.setattr(sys.modules[fakes.home], "Odd", Odd, raising=False)
+    plugin = fakes.plugin({"loss": [fakes.component("odd", ":Odd"), fakes.component("plain")]})
+    registry = discover(entry_points=[fakes.entry_point("lab", plugin)])
+    made, problems = schema(registry)
+    assert "plugin lab (fake_home): options of loss 'odd' have no JSON Schema" in str(problems[0])
+    assert Draft202012Validator(made).is_valid({"loss": "plain"})
+    assert not Draft202012Validator(made).is_valid({"loss": "odd"})
 
-    from visioncore_engine.options import Options
 
+def test_options_named_like_words_of_the_schema_survive(fakes, monkeypatch):
     class Awkward(Options):
         title: str = Field("t", description="a title")
         required: int = Field(1, description="a number")
         default: int = Field(2, description="another")
 
-    sys.modules[fakes.home].Awkward = Awkward
+    monkeypatch.setattr(sys.modules[fakes.home], "Awkward", Awkward, raising=False)
     plugin = fakes.plugin(
         {"readout": [fakes.component("awkward", ":Awkward")], "model": [fakes.component("m", ":ModelOptions")]}
     )

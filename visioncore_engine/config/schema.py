@@ -14,7 +14,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from pydantic import BaseModel
-from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json_schema
+from pydantic.errors import PydanticInvalidForJsonSchema
+from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from visioncore_engine.component import KINDS
 from visioncore_engine.config.classes import options_class
@@ -48,7 +49,7 @@ def schema(registry: Registry) -> tuple[dict[str, Any], tuple[Problem, ...]]:
     schema
         Plain values, ready for JSON.
     problems
-        Components that are not in it, because their options cannot be imported.
+        Components that are not in it, because their options cannot be imported or said in JSON Schema.
     """
     models: dict[Entry, type[BaseModel]] = {}
     problems: list[Problem] = []
@@ -59,17 +60,19 @@ def schema(registry: Registry) -> tuple[dict[str, Any], tuple[Problem, ...]]:
             models[entry] = options_class(entry)
         except PluginError as error:
             problems += error.problems
+        else:
+            problem = _unsayable(entry, models[entry])
+            if problem is not None:
+                del models[entry]
+                problems.append(problem)
     inputs: list[type[BaseModel]] = list(dict.fromkeys([RunConfig, *models.values()]))
-    references, combined = models_json_schema(
-        [(model, _MODE) for model in inputs], schema_generator=GenerateJsonSchema, ref_template="#/$defs/{model}"
-    )
-    shapes = {name: _loosen(definition) for name, definition in combined.get("$defs", {}).items()}
+    references, combined = models_json_schema([(model, _MODE) for model in inputs], ref_template="#/$defs/{model}")
+    definitions = {name: _loosen(definition) for name, definition in combined.get("$defs", {}).items()}
 
     def shape(model: type[BaseModel]) -> dict[str, Any]:
-        found: dict[str, Any] = shapes[references[model, _MODE]["$ref"].rpartition("/")[2]]
+        found: dict[str, Any] = definitions[references[model, _MODE]["$ref"].rpartition("/")[2]]
         return found
 
-    definitions = dict(shapes)
     definitions[_OPEN] = {"anyOf": [{"type": "null"}, {"type": "string", "pattern": r"\$\{[^{}]*\}"}]}
     for kind in KINDS:
         of_kind = {entry: model for entry, model in models.items() if entry.kind == kind}
@@ -90,6 +93,16 @@ def schema(registry: Registry) -> tuple[dict[str, Any], tuple[Problem, ...]]:
         "properties": {"extends": extends, **top["properties"]},
         "$defs": _reachable(top, definitions),
     }, tuple(problems)
+
+
+def _unsayable(entry: Entry, model: type[BaseModel]) -> Problem | None:
+    """Tell why an options class cannot be put into a schema: one stranger's type must not cost everyone theirs."""
+    try:
+        model.model_json_schema(mode=_MODE)
+    except PydanticInvalidForJsonSchema as error:
+        what = f"plugin {entry.plugin}: options of {entry.kind} {entry.name!r} have no JSON Schema: {error.message}"
+        return Problem(what=what)
+    return None
 
 
 def _title(entry: Entry) -> str:

@@ -136,8 +136,8 @@ def _hides_a_module(name: str, path: Path) -> bool:
 
 def _import_file(name: str, path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{path} cannot be loaded as a module")
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     # Registered before it runs, so that addresses such as ":Sampler" and pickles of its classes find it.
     before = sys.modules.get(name)
