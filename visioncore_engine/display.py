@@ -18,11 +18,13 @@ if TYPE_CHECKING:
 
     from visioncore_engine.contracts import Table
 
-__all__ = ["ProgressDisplay", "describe_parts", "format_table"]
+__all__ = ["ProgressDisplay", "describe_parts", "format_scores", "format_table"]
 
 
 def format_table(header: Iterable[str], rows: Iterable[Iterable[Any]], *, width: int = 80) -> str:
-    """Plain-text table that fits a terminal: columns are cut evenly where they do not fit.
+    """Plain-text table that fits a terminal.
+
+    Columns that do not fit follow in a further block, which repeats the first column.
 
     Parameters
     ----------
@@ -36,26 +38,53 @@ def format_table(header: Iterable[str], rows: Iterable[Iterable[Any]], *, width:
     titles = [str(title) for title in header]
     body = [list(row) for row in rows]
     texts = [titles, *([_cell(value) for value in row] for row in body)]
-    widths = [max(len(row[column]) for row in texts) for column in range(len(titles))]
-    while sum(widths) + 2 * (len(widths) - 1) > width and max(widths) > 6:
-        widths[widths.index(max(widths))] -= 1
-    numeric = [
-        all(isinstance(row[column], int | float) or row[column] is None for row in body)
-        for column in range(len(titles))
-    ]
-    lines = []
-    for row in texts:
-        cells = [
-            (text if len(text) <= size else text[: size - 1] + "…") for text, size in zip(row, widths, strict=True)
-        ]
-        lines.append(
-            "  ".join(
-                cell.rjust(size) if right else cell.ljust(size)
-                for cell, size, right in zip(cells, widths, numeric, strict=True)
-            ).rstrip()
+    first, *others = (
+        _Column(
+            [row[place] for row in texts],
+            right=bool(body) and all(isinstance(row[place], int | float | None) for row in body),
         )
-    lines.insert(1, "  ".join("─" * size for size in widths))
-    return "\n".join(lines)
+        for place in range(len(titles))
+    )
+    blocks: list[list[_Column]] = [[first]]
+    for column in others:
+        if len(blocks[-1]) > 1 and sum(part.size + 2 for part in (*blocks[-1], column)) - 2 > width:
+            blocks.append([first])
+        blocks[-1].append(column)
+    return "\n\n".join("\n".join(_lines(block)) for block in blocks)
+
+
+class _Column:
+    """Cells of one column, padded to one width."""
+
+    def __init__(self, texts: list[str], *, right: bool) -> None:
+        self.size = max(map(len, texts))
+        padded = [text.rjust(self.size) if right else text.ljust(self.size) for text in texts]
+        self.cells = [padded[0], "─" * self.size, *padded[1:]]
+
+
+def _lines(block: Iterable[_Column]) -> list[str]:
+    return ["  ".join(cells).rstrip() for cells in zip(*(column.cells for column in block), strict=True)]
+
+
+def format_scores(scores: Mapping[str, Mapping[str, float]]) -> str:
+    """Scores of one or several splits: the overall ones side by side, then those of each group.
+
+    Parameters
+    ----------
+    scores
+        Per split: value by name; ``<score>/<group>`` is a group's.
+    """
+    overall = dict.fromkeys(name for found in scores.values() for name in found if "/" not in name)
+    blocks = [
+        format_table(("score", *scores), ([name, *(found.get(name) for found in scores.values())] for name in overall))
+    ]
+    for split, found in scores.items():
+        groups = dict.fromkeys(name.partition("/")[2] for name in found if "/" in name)
+        main = [name for name in overall if any(f"{name}/{group}" in found for group in groups)]
+        if groups:
+            rows = ([group, *(found.get(f"{name}/{group}") for name in main)] for group in groups)
+            blocks.append(format_table((split, *main), rows))
+    return "\n\n".join(blocks)
 
 
 def _cell(value: Any) -> str:

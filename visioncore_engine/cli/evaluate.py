@@ -6,7 +6,6 @@ import argparse
 import json
 import math
 
-from visioncore_engine.cli.layout import columns
 from visioncore_engine.cli.parser import add_plugins, example, registry_of
 
 __all__ = ["arguments", "run"]
@@ -46,6 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
         }
         print(json.dumps(plain, indent=2))
         return 0
-    rows = [(split, name, f"{value:.6g}") for split, found in scores.items() for name, value in found.items()]
-    print("\n".join(columns(rows)))
+    from visioncore_engine.display import format_scores
+
+    print(format_scores(scores))
     return 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 
-from visioncore_engine.cli.layout import columns
 from visioncore_engine.cli.parser import add_run, example, resolved_of
 
 __all__ = ["arguments", "run"]
@@ -30,6 +29,9 @@ def run(arguments: argparse.Namespace) -> int:
 
     result = train(resolved, resume=arguments.resume, quiet=arguments.quiet)
     if not arguments.quiet:
-        print("\n".join(columns((name, f"{value:.6g}") for name, value in sorted(result.scores.items()))))
-    print(f"the run lies in {result.run_dir}")
+        from visioncore_engine.display import format_scores
+
+        scores = {name.removeprefix("val/"): value for name, value in result.scores.items()}
+        print(f"\nScores of the best checkpoint\n{format_scores({'validation': scores})}\n")
+    print(f"the run lies in {result.run_dir}, its report in {result.run_dir / 'report.html'}")
     return 0
