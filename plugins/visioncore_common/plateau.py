@@ -26,7 +26,7 @@ class Plateau:
         self._cooldown = 0
         self._factor = 1.0
 
-    def factor(self, step: int) -> float:  # noqa: ARG002 - changes at validations, not with steps
+    def factor(self, step: int) -> float:
         """Factor since the last validation."""
         return self._factor
 

@@ -104,7 +104,7 @@ class ProximalL1:
                 )
             )
 
-    def penalty(self, parameters: Mapping[str, Tensor]) -> Tensor | None:  # noqa: ARG002 - there is none
+    def penalty(self, parameters: Mapping[str, Tensor]) -> Tensor | None:
         """Return None: nothing is added to the loss."""
         return None
 

@@ -82,7 +82,7 @@ class Constant(_Pure):
     def __init__(self, options: Options, facts: SchedulerFacts) -> None:
         del options, facts  # it has none, and needs none
 
-    def factor(self, step: int) -> float:  # noqa: ARG002 - the same at every step
+    def factor(self, step: int) -> float:
         """Return 1."""
         return 1.0
 

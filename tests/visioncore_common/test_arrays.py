@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -259,6 +260,12 @@ def test_files_that_are_no_archives_are_named(tmp_path):
         (tmp_path / f"{name}.npz").write_bytes(content)
         with pytest.raises(DataError, match=rf"{name}\.npz: cannot be read: cut short, or no NumPy file"):
             open_arrays(tmp_path, files=f"{name}.npz")
+    (tmp_path / "folder").mkdir()
+    for key, value in example_arrays().items():
+        np.save(tmp_path / "folder" / f"{key}.npy", value)
+    (tmp_path / "folder" / "split.npy").write_bytes(b"\x93NUMPY")
+    with pytest.raises(DataError, match="folder: split: cannot be read"):
+        open_arrays(tmp_path, files="folder")
     np.save(tmp_path / "alone.npy", np.zeros(3))
     with pytest.raises(DataError, match="one array alone"):
         open_arrays(tmp_path, files="alone.npy")
@@ -306,3 +313,39 @@ def test_files_of_one_group_have_one_shape(tmp_path):
 def test_impossible_options_are_refused(options):
     with pytest.raises(ValueError, match=r"axes|classes"):
         ArraysOptions(files="*.npz", **options)
+
+
+@pytest.fixture
+def recordings():
+    """Folder of the real recordings: $VISIONCORE_DATA, else ``shared/data`` beside the checkout."""
+    folder = Path(os.environ.get("VISIONCORE_DATA") or Path(__file__).parents[3] / "shared" / "data")
+    if not (folder / "sign_digits").is_dir():
+        pytest.skip(f"no real recordings in {folder}; set VISIONCORE_DATA")
+    return folder
+
+
+@pytest.mark.real_data
+def test_photographs_of_signs_are_one_group(recordings):
+    dataset = open_arrays(recordings, files="sign_digits/sign_digits.npz", inputs="images", groups="single")
+    (spec,) = dataset.groups
+    assert (spec.input_shape, spec.targets["class"].size) == ((1, 64, 64), 10)
+    sizes = [dataset.sources(split, 0)[0].num_items for split in ("train", "validation", "test")]
+    assert sizes == [1462, 200, 400]
+
+
+@pytest.mark.real_data
+def test_each_speaker_is_a_group_on_its_own_scale(recordings):
+    dataset = open_arrays(recordings, files="spoken_digits/*.npz", inputs="spec", grouping="speakers")
+    assert [group.labels["speakers"] for group in dataset.groups] == [
+        "george",
+        "jackson",
+        "lucas",
+        "nicolas",
+        "theo",
+        "yweweler",
+    ]
+    for source in dataset.sources("train", 0):
+        inputs = everything(source).inputs.double()
+        assert inputs.shape == (400, 1, 64, 32)
+        assert abs(float(inputs.mean())) < 1e-6
+        assert float(inputs.std(correction=0)) == pytest.approx(1.0, abs=1e-6)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from visioncore_common.loggers import wandb as module
 from visioncore_common.loggers.wandb import Wandb
-from visioncore_common.loggers.wandb_run import private_settings
+from visioncore_common.loggers.wandb_run import has_credentials, private_settings
 from visioncore_common.options.logger import WandbOptions
 from visioncore_common.redaction import redact
 from visioncore_engine.contracts import LoggerFacts
@@ -221,3 +221,42 @@ def test_everything_else_stays_as_it_is(value):
 def test_tags_that_the_server_would_refuse_are_refused_before(tags):
     with pytest.raises(ValueError, match="1 to 64 characters"):
         WandbOptions(tags=tags)
+
+
+def test_a_tracker_that_cannot_close_is_left_behind(tmp_path, caplog):
+    class Stuck(FakeRun):
+        def finish(self, exit_code=None):
+            raise TimeoutError("no answer")
+
+    server = Server()
+    server.run = Stuck()
+    logger = logger_of(server, tmp_path)
+    logger.log_metrics({"a": 1.0}, 1)
+    logger.finalize("success")
+    assert "could not close the run: no answer" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("environment", "netrc", "found"),
+    [
+        ({}, None, False),
+        ({"WANDB_API_KEY": "x"}, None, True),
+        ({"WANDB_IDENTITY_TOKEN_FILE": "x"}, None, True),
+        ({}, "machine api.wandb.ai login user password x", True),
+        ({}, "machine elsewhere.org login user password x", False),
+        ({"WANDB_BASE_URL": "https://elsewhere.org:8080/api"}, "machine elsewhere.org login user password x", True),
+        ({}, "this is not the format", False),
+    ],
+)
+def test_credentials_are_looked_for_where_wandb_keeps_them_and_never_asked_for(
+    environment, netrc, found, tmp_path, monkeypatch
+):
+    for name in ("WANDB_API_KEY", "WANDB_IDENTITY_TOKEN_FILE", "WANDB_BASE_URL", "NETRC"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    if netrc is not None:
+        (tmp_path / ".netrc").write_text(netrc)
+        (tmp_path / ".netrc").chmod(0o600)
+    assert has_credentials() is found

@@ -12,7 +12,7 @@ from visioncore_common.options.logger import WandbOptions
 from visioncore_common.redaction import redact
 from visioncore_engine.contracts import LoggerFacts
 
-__all__ = ["Mode", "Run", "open_run", "private_settings"]
+__all__ = ["Mode", "Run", "has_credentials", "open_run", "private_settings"]
 
 Mode = Literal["online", "offline"]
 
@@ -58,7 +58,7 @@ def open_run(options: WandbOptions, facts: LoggerFacts, run_id: str, mode: Mode)
     """
     import wandb
 
-    if mode == "online" and not _has_credentials():
+    if mode == "online" and not has_credentials():
         raise PermissionError("there are no credentials; `wandb login`, or set WANDB_API_KEY")
     known = wandb.Settings.model_fields
     settings = {name: value for name, value in private_settings(options.timeout).items() if name in known}
@@ -83,8 +83,8 @@ def open_run(options: WandbOptions, facts: LoggerFacts, run_id: str, mode: Mode)
     return opened
 
 
-def _has_credentials() -> bool:
-    """Whether wandb would find a key without asking for one at the terminal."""
+def has_credentials() -> bool:
+    """Tell whether wandb would find a key without asking for one at the terminal."""
     if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
         return True
     host = urlsplit(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname or ""
