@@ -276,11 +276,22 @@ def test_a10_high_contrast_windows_come_first():
     assert bright[frames].mean() > 0.9
 
 
+@pytest.mark.parametrize("share", [0.0, 0.4, 1.0])
+def test_a_window_weighs_its_valid_frames_at_every_share(share):
+    """A window's frequency is ((1 - a) score + a) times its valid frames; at a = 1 every valid frame comes alike."""
+    scores, valid = np.array([0.2, 1.0, 0.2, 0.0]), np.array([32.0, 8.0, 16.0, 4.0])
+    index = make_index([3, 1], scores=[scores[:3], scores[3:]], weights=[valid[:3], valid[3:]])
+    sampler = build("contrast_weighted", index, warmup=share, batch_size=200_000, batches_per_epoch=1)
+    expected = ((1 - share) * scores + share) * valid
+    drawn = np.bincount(at(sampler, 0), minlength=4) / sampler._items
+    np.testing.assert_allclose(drawn, expected / expected.sum(), atol=0.005)
+
+
 def test_l5_more_windows_than_float32_can_count():
     """Beyond 2^24 windows: every window can be drawn, each quarter as often as its weights say."""
     num = 2**24 + 64
     scores = np.where(np.arange(num) % 2 == 0, 0.3, 1.0)
-    index = make_index([num], scores=[scores], weights=[np.ones(1)])
+    index = make_index([num], scores=[scores], weights=[np.ones(num)])
     sampler = build("contrast_weighted", index, warmup=0.0, batch_size=400_000, batches_per_epoch=1)
     items = at(sampler, 0)
     quarters = np.bincount(items // (num // 4 + 1), minlength=4) / len(items)

@@ -63,7 +63,7 @@ def gather(index: Index, items: np.ndarray) -> Batch:
     DataError
         Where a sampler named a window that does not exist.
     """
-    if items.size and not (0 <= items.min() and items.max() < index.num_items):
+    if items.size and not (items.min() >= 0 and items.max() < index.num_items):
         wrong = items[(items < 0) | (items >= index.num_items)][0]
         raise DataError(
             Problem(

@@ -9,17 +9,18 @@ from visioncore_engine.data import generator
 from visioncore_engine.errors import DataError, Problem
 from visioncore_engine.schedule import Clock, value_at
 from visioncore_neural.options.sampler import ContrastWeightedOptions
-from visioncore_neural.samplers.plan import batch_items, group_sizes, steps_of_one_pass
+from visioncore_neural.samplers.plan import batch_items, steps_of_one_pass
 
 __all__ = ["ContrastWeighted"]
 
 
 class ContrastWeighted:
-    """Draw windows with replacement, each with weight ``(1 - a) * score + a``; `a` is read at every draw.
+    """Draw windows with replacement, each with weight ``((1 - a) * score + a) * valid``; `a` is read at every draw.
 
-    The score is that of the window itself (`Source.score("contrast")`), so it belongs to the window by construction.
-    Per session a float64 prefix sum of scores is kept; the blended prefix ``(1 - a) * S(i) + a * i`` is never written
-    down but searched by bisection, so a batch costs O(batch · log windows) at any `a`, and nothing ends at 2^24.
+    The score is that of the window itself (`Source.score("contrast")`), so it belongs to the window by construction;
+    `valid` counts its valid frames, so at ``a = 1`` every valid frame comes alike. Per session two float64 prefix sums
+    are kept, S of ``score * valid`` and V of `valid`; the blend ``(1 - a) * S(i) + a * V(i)`` is never written down but
+    searched by bisection, so a batch costs O(batch · log windows) at any `a`, and nothing ends at 2^24.
 
     Parameters
     ----------
@@ -36,10 +37,11 @@ class ContrastWeighted:
         self._index, self._seed, self._warmup = facts.index, facts.seed, options.warmup
         self._items = batch_items(facts.index, options.batch_size)
         self._steps = steps_of_one_pass(facts.index.num_items, self._items, options.batches_per_epoch)
-        self._sizes = group_sizes(facts.index)
-        self._prefix = [_prefix(source.score("contrast")) for source in facts.index.sources]
-        self._totals = np.array([prefix[-1] for prefix in self._prefix])
-        if not self._totals.sum() > 0:
+        scored = zip(facts.index.sources, facts.index.weights, strict=True)
+        self._scores = [_prefix(source.score("contrast") * valid) for source, valid in scored]
+        self._valid = [_prefix(valid) for valid in facts.index.weights]
+        self._totals = np.array([[prefix[-1] for prefix in sums] for sums in (self._scores, self._valid)])
+        if not self._totals[0].sum() > 0:
             raise DataError(Problem(key="sampler", what="no training window has any contrast"))
 
     def steps_per_epoch(self) -> int:
@@ -55,22 +57,22 @@ class ContrastWeighted:
         """Windows of the batch, int64 (B,)."""
         rng = generator("contrast_weighted", self._seed, position.epoch, position.step)
         share = self.share(position)
-        mass = (1.0 - share) * self._totals + share * self._sizes
+        mass = np.array([1.0 - share, share]) @ self._totals
         ends = np.cumsum(mass)
         groups = _at(ends, rng.random(self._items) * ends[-1])
         inside = rng.random(self._items)
         items = np.empty(self._items, dtype=np.int64)
         for group in np.unique(groups):
             members = groups == group
-            found = _bisect(self._prefix[group], share, inside[members] * mass[group])
+            found = _bisect(self._scores[group], self._valid[group], share, inside[members] * mass[group])
             items[members] = self._index.offsets[group] + found
         return items
 
 
-def _prefix(scores: np.ndarray) -> np.ndarray:
-    """Sum the scores before each window, and of all of them: float64 (n + 1,)."""
-    prefix = np.zeros(len(scores) + 1)
-    np.cumsum(scores, dtype=np.float64, out=prefix[1:])
+def _prefix(values: np.ndarray) -> np.ndarray:
+    """Sum the values before each window, and of all of them: float64 (n + 1,)."""
+    prefix = np.zeros(len(values) + 1)
+    np.cumsum(values, dtype=np.float64, out=prefix[1:])
     return prefix
 
 
@@ -80,12 +82,12 @@ def _at(ends: np.ndarray, targets: np.ndarray) -> np.ndarray:
     return np.minimum(np.searchsorted(ends, targets, side="right"), last)
 
 
-def _bisect(prefix: np.ndarray, share: float, targets: np.ndarray) -> np.ndarray:
-    """Windows whose blended mass holds each target: the last i with (1 - a) S(i) + a i <= target."""
+def _bisect(scores: np.ndarray, valid: np.ndarray, share: float, targets: np.ndarray) -> np.ndarray:
+    """Windows whose blended mass holds each target: the last i with (1 - a) S(i) + a V(i) <= target."""
     low = np.zeros(len(targets), dtype=np.int64)
-    high = np.full(len(targets), len(prefix) - 1, dtype=np.int64)
+    high = np.full(len(targets), len(scores) - 1, dtype=np.int64)
     while np.any(high - low > 1):
         middle = (low + high) // 2
-        below = (1.0 - share) * prefix[middle] + share * middle <= targets
+        below = (1.0 - share) * scores[middle] + share * valid[middle] <= targets
         low, high = np.where(below, middle, low), np.where(below, high, middle)
     return low
