@@ -13,6 +13,7 @@ import pytest
 from visioncore_engine import resolve, train
 from visioncore_engine.report import ReportContext, Section, drawing, write
 from visioncore_neural.report import fields, kernels, scores, traces, truth
+from visioncore_neural.report.mosaic import Picture, mosaic
 from visioncore_neural.report.rows import UnitRows, unit_rows
 from visioncore_neural.report.truth_figures import truth_figure
 
@@ -157,6 +158,29 @@ def test_a_hostile_subject_is_text(copy):
 def test_units_are_ranked_and_the_unscored_left_out():
     rows = [{"session": "a", "bits_per_spike": text} for text in ("0.2", "nan", "0.9", "", "-1")]
     assert UnitRows("validation", rows).ranked() == [2, 0, 4]
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (1, 31), (31, 1), (40, 12)])
+@pytest.mark.parametrize("sizes", [(1,), (10, 3), (2, 2, 2)])
+def test_pictures_of_any_shape_keep_to_their_cells(shape, sizes):
+    rows = {f"session {i}": [Picture(np.ones(shape), "u0: 1.00")] * size for i, size in enumerate(sizes)}
+    with drawing():
+        (axes,) = mosaic(rows, signed=False).axes
+    boxes = np.array([image.get_extent() for image in axes.images])
+    assert len(boxes) == sum(sizes)
+    left, right, bottom, top = boxes.T
+    assert (left >= 0).all()
+    assert (right <= max(sizes)).all()
+    assert bottom.min() >= axes.get_ylim()[0] - 1e-9
+    assert top.max() < axes.get_ylim()[1]
+    one, other = np.triu_indices(len(boxes), 1)
+    apart = (right[one] <= left[other]) | (top[other] <= bottom[one])
+    assert apart.all()
+
+
+def test_data_without_space_have_time_courses_and_no_pictures():
+    pictures = {"m1_a": [Picture(np.ones((1, 1)), "u0")]}
+    assert fields._mosaic("Masks", pictures, "", signed=True) == ""
 
 
 def test_the_truth_figure_takes_numbers_and_texts_and_holes():

@@ -107,12 +107,11 @@ def _rates(curves: Mapping[str, Curve]) -> str:
     for index, (name, curve) in enumerate(rates.items()):
         # Groups often share one rate: later ones are drawn thinner, so that the earlier ones stay visible.
         width = max(1.2, 4.0 - 1.4 * index)
-        axes.plot(curve.steps, curve.values, color=SERIES[index % len(SERIES)], linewidth=width, label=name)
+        colour, marker = SERIES[index % len(SERIES)], "o" if len(curve.steps) < 3 else ""
+        axes.plot(curve.steps, curve.values, color=colour, marker=marker, linewidth=width, label=name)
     _frame(axes, "Learning rates", "rate")
-    if all(value > 0 for curve in rates.values() for value in curve.values):
-        axes.set_yscale("log")
-    else:  # a rate of exactly 0 has no logarithm
-        axes.set_yscale("symlog", linthresh=max(max(curve.values) for curve in rates.values()) / 1e3 or 1.0)
+    if any(value > 0 for curve in rates.values() for value in curve.values):
+        axes.set_yscale("log", nonpositive="mask")  # a rate of exactly 0 has no logarithm
     axes.yaxis.set_major_formatter(lambda rate, _: f"{rate:g}")
     axes.legend()
     return figure_html(figure, "Learning rate of each parameter group over optimizer steps, logarithmic")

@@ -85,7 +85,7 @@ def _brief(value: Any, columns: tuple[str, ...] | None = None) -> Any:
 
 def highlight_yaml(text: str) -> str:
     """YAML as escaped HTML: keys, texts, numbers and comments in spans of their own."""
-    return "\n".join("".join(_line(line)) for line in text.splitlines())
+    return "\n".join("".join(_line(line)) for line in text.split("\n"))
 
 
 def _line(line: str) -> Iterator[str]:

@@ -92,17 +92,10 @@ def _strips(axes: Axes, groups: Sequence[np.ndarray], colours: Sequence[str]) ->
     for place, (values, colour) in enumerate(zip(groups, colours, strict=True)):
         known = np.sort(values[~np.isnan(values)])
         # Neighbours in value stand apart; nothing is drawn at random, so that a report is the same every time.
-        spread = (np.arange(len(known)) * 0.618034 % 1 - 0.5) * 0.55
-        axes.plot(
-            place + spread,
-            known,
-            "o",
-            color=colour,
-            markersize=5,
-            alpha=0.6,
-            markeredgewidth=0,
-            rasterized=len(known) > 2000,
-        )
+        spread = ((np.arange(len(known)) * 0.618034 + 0.5) % 1 - 0.5) * 0.55
+        size = 5 if len(known) > 50 else 6
+        crowd = len(known) > 2000
+        axes.plot(place + spread, known, "o", color=colour, ms=size, alpha=0.65, mew=0, zorder=3, rasterized=crowd)
         _bar(axes, place, known)
 
 

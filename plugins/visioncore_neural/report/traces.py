@@ -67,7 +67,7 @@ def _panel(axes: Axes, units: UnitRows, row: int, trace: Trace, group: GroupSpec
     axes.set_xlim(0, seconds[-1])
     axes.set_ylim(0, None)
     axes.set_ylabel("spikes/s")
-    axes.set_title(f"{group.name} {name}: {units.scores()[row]:.2f} bits per spike", fontsize=12, color=INK)
+    axes.set_title(f"{group.name} {name}: {units.scores()[row]:z.2f} bits per spike", fontsize=12, color=INK)
     axes.locator_params(axis="y", nbins=4)
     if np.isnan(observed).all():
         axes.annotate("no valid frame here", (0.5, 0.5), xycoords="axes fraction", ha="center", color=INK)
