@@ -154,7 +154,7 @@ def _write_report(folder: RunFolder, resolved: Resolved) -> None:
     try:
         write(folder.path, registry=resolved.registry)
     except Exception as error:  # noqa: BLE001 - whatever a plugin's section raises; see above
-        print(f"warning: the report could not be drawn: {type(error).__name__}: {error}", file=sys.stderr)  # noqa: T201
+        print(f"warning: the report could not be drawn: {type(error).__name__}: {error}", file=sys.stderr)  # noqa: T201 - must be seen
 
 
 def _last_checkpoint(folder: RunFolder) -> tuple[Path, dict[str, Any]] | None:
@@ -164,7 +164,7 @@ def _last_checkpoint(folder: RunFolder) -> tuple[Path, dict[str, Any]] | None:
     """
     last, previous = folder.checkpoints / "last.ckpt", folder.checkpoints / "last.prev.ckpt"
     if not last.exists() and not previous.exists():
-        print(f"warning: {folder.path} has no checkpoint yet; starting from the first step", file=sys.stderr)  # noqa: T201
+        print(f"warning: {folder.path} has no checkpoint yet; starting from the first step", file=sys.stderr)  # noqa: T201 - must be seen
         return None
     try:
         return last, read_checkpoint(last)
@@ -172,7 +172,7 @@ def _last_checkpoint(folder: RunFolder) -> tuple[Path, dict[str, Any]] | None:
         if not previous.exists():
             raise
         payload = read_checkpoint(previous)
-        print(f"warning: {error}; falling back to {previous.name}", file=sys.stderr)  # noqa: T201
+        print(f"warning: {error}; falling back to {previous.name}", file=sys.stderr)  # noqa: T201 - must be seen
         return previous, payload
 
 

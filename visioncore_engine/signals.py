@@ -48,7 +48,7 @@ def flagged_signals(module: TrainingModule) -> Iterator[None]:
     def flag(number: int, frame: FrameType | None) -> None:
         module.stop_requested = number
         name = signal.Signals(number).name
-        print(f"{name}: saving at the next step, then stopping; once more ends at once", file=sys.stderr)  # noqa: T201
+        print(f"{name}: saving at the next step, then stopping; once more ends at once", file=sys.stderr)  # noqa: T201 - must be seen
         signal.signal(number, before[signal.Signals(number)])
 
     for number in SIGNALS:
