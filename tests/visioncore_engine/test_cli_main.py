@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -70,6 +71,13 @@ def test_a_reader_that_goes_away_is_no_error(failing, capsys):
     done = subprocess.run(["bash", "-c", reader], capture_output=True, text=True, check=True)
     assert done.stdout == "0\n"
     assert done.stderr == ""
+
+
+def test_a_terminal_that_lacks_a_letter_ends_no_command():
+    script = "from visioncore_engine.cli import main; main(['--version']); print('\\u2026')"
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("\\u2026\n")
 
 
 @pytest.mark.parametrize("name", _COMMANDS)

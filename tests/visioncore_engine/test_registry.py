@@ -244,7 +244,7 @@ def test_a_blocked_plugin_is_never_imported(site, installed, word):
 def test_blocking_what_is_not_there_is_an_error(site, installed):
     two_labs(site)
     told = message(lambda: discover(entry_points=installed(), block=["onne"]))
-    assert "there is no plugin 'onne' to block" in told
+    assert "there is no such plugin to block (got 'onne')" in told
     assert "did you mean 'one'?" in told
 
 

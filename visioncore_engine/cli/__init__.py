@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import io
 import os
 import sys
 import traceback
@@ -47,6 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     The exit code (`visioncore_engine.errors`); 0 for ``--help`` and ``--version``.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal that lacks a letter must not end a command
+        sys.stdout.reconfigure(errors="backslashreplace")
     debug = "--debug" in arguments
     try:
         code = _run([argument for argument in arguments if argument != "--debug"])

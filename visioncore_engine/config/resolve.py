@@ -53,11 +53,7 @@ def resolve(
     sources = [paths] if isinstance(paths, str | os.PathLike | Mapping) else list(paths)
     composed = compose(sources, sets)
     root = interpolate(_named(composed, sources))
-    blocked, blocked_at = _blocked(root)
-    if registry is None:
-        registry = _discover((*block, *blocked), plugin_files, blocked_at)
-    elif blocked:
-        registry = registry.without(blocked)
+    registry = _registry(root, registry, tuple(block), tuple(plugin_files))
     blocks = Blocks(registry)
     run = blocks.options(RunConfig, root)
     if run is None or blocks.ledger.problems:
@@ -129,12 +125,23 @@ def _blocked(root: Node) -> tuple[tuple[str, ...], str]:
     return tuple(word for word in words if isinstance(word, str)), node.where if node is not None else ""
 
 
-def _discover(block: Iterable[str], files: Iterable[str | os.PathLike[str]], blocked_at: str) -> Registry:
-    files = tuple(files)
+def _registry(
+    root: Node, given: Registry | None, block: tuple[str, ...], files: tuple[str | os.PathLike[str], ...]
+) -> Registry:
+    """Return the plugins of a run: those that are given or found, without those that are blocked."""
+    blocked, place = _blocked(root)
     try:
-        registry = discover(block=block, files=files)
+        if given is not None:
+            return given.without((*block, *blocked))
+        registry = discover(block=(*block, *blocked), files=files)
     except PluginError as error:
-        raise PluginError(*(replace(found, where=found.where or blocked_at) for found in error.problems)) from error
+        by_run = [repr(word) for word in blocked]
+        raise PluginError(
+            *(
+                replace(found, where=place, key="plugins.block") if found.given in by_run else found
+                for found in error.problems
+            )
+        ) from error
     asked = {str(Path(file).resolve()) for file in files}
     broken = [plugin for plugin in registry.plugins if plugin.status == "broken" and plugin.source in asked]
     if broken:

@@ -50,11 +50,17 @@ def flow(value: Any) -> str:
     return _scalar(value, escaped=True)
 
 
+def _visible(letter: str) -> str:
+    return letter if letter.isprintable() else f"\\U{ord(letter):08x}"
+
+
 def _scalar(value: Any, *, escaped: bool = False) -> str:
     if isinstance(value, str):
         if _PLAIN.fullmatch(value) and value.lower() not in _NOT_TEXT:
             return value
-        return json.dumps(escape(value) if escaped else value, ensure_ascii=False)
+        quoted = json.dumps(escape(value) if escaped else value, ensure_ascii=False)
+        # JSON leaves characters as they are that YAML takes for ends of lines, or does not allow at all.
+        return quoted if quoted.isprintable() else "".join(map(_visible, quoted))
     if isinstance(value, float):
         text = repr(value)
         # 1e-05 is a number for us, but text for a reader of YAML 1.1.

@@ -137,8 +137,8 @@ def blocked_names(block: Iterable[str], plugins: Iterable[Plugin]) -> frozenset[
         if normalised(word) not in spelled:
             close = nearest(word, known)
             hint = f"did you mean {close!r}? " if close else ""
-            what = f"there is no plugin {word!r} to block"
-            problems.append(Problem(what=what, key="plugins.block", todo=f"{hint}known: {', '.join(sorted(known))}"))
+            todo = f"{hint}there are: {', '.join(sorted(known)) or 'none'}"
+            problems.append(Problem(what="there is no such plugin to block", key="block", given=repr(word), todo=todo))
     if problems:
         raise PluginError(*problems)
     return frozenset(map(normalised, words))
