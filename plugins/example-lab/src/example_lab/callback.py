@@ -34,7 +34,7 @@ class Scoreboard(pl.Callback):
         self._larger_is_better = facts.mode == "max"
         self._rows: list[tuple[int, float]] = []
 
-    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002 - Lightning's
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Add a row and write the file."""
         if trainer.sanity_checking or self._monitor not in trainer.callback_metrics:
             return
