@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from visioncore_engine.component import Component
-    from visioncore_engine.config import resolve
+    from visioncore_engine.config.resolve import resolve
     from visioncore_engine.evaluation import evaluate
     from visioncore_engine.hookspecs import hookimpl
     from visioncore_engine.options import Choice, Options, Slot, choose
