@@ -76,6 +76,14 @@ def test_data_that_changed_are_refused_by_name(run_dir, registry):
         ReportContext(run_dir, registry).evaluation()
 
 
+def test_data_of_other_content_are_told_on_the_page(run_dir, registry):
+    path = run_dir / "run.yaml"
+    path.write_text(path.read_text().replace("seed: 5", "seed: 6"))
+    context = ReportContext(run_dir, registry)
+    context.evaluation()
+    assert context.problems == ["The data are no longer those that the model was trained on: group0, group1."]
+
+
 def test_a_split_without_windows_is_the_users_mistake(run_dir, registry, monkeypatch):
     context = ReportContext(run_dir, registry)
     evaluation = context.evaluation()

@@ -158,8 +158,14 @@ class ReportContext:
         from visioncore_engine.describe import compare_groups
 
         path = self._checkpoint
-        dataset = build_dataset(self.resolved.run, read_checkpoint(path)["visioncore"]["data_state"])
+        saved = read_checkpoint(path)["visioncore"]
+        dataset = build_dataset(self.resolved.run, saved["data_state"])
         compare_groups(dataset.groups, self.model.groups.values(), str(path))
+        here = dataset.fingerprints()
+        drifted = [group for group, fingerprint in saved["fingerprints"].items() if here.get(group) != fingerprint]
+        if drifted:
+            names = ", ".join(drifted)
+            self.problems.append(f"The data are no longer those that the model was trained on: {names}.")
         return dataset
 
     @cached_property
