@@ -1,0 +1,130 @@
+"""The model and its parts: adapters, stages, modulators and readouts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from torch import Tensor, nn
+
+from visioncore_engine.contracts.flow import Batch, GroupSpec, TargetSpec
+
+__all__ = [
+    "Adapter",
+    "AdapterFacts",
+    "Model",
+    "ModelFacts",
+    "Modulator",
+    "ModulatorFacts",
+    "Readout",
+    "ReadoutFacts",
+    "Stage",
+    "StageFacts",
+]
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What a model is built with."""
+
+    groups: tuple[GroupSpec, ...]
+    seed: int
+
+
+@runtime_checkable
+class Model(Protocol):
+    """An `nn.Module` from a batch to one mapping task -> outputs per group, in the batch's order.
+
+    Outputs are (B, L', N) with L' >= L for sequences (the last L are used), (B, classes) for classes.
+    `history` is the number of input frames needed before the first predicted one.
+    """
+
+    history: int
+
+    def __call__(self, batch: Batch) -> list[dict[str, Tensor]]:
+        """Predict."""
+        ...
+
+
+@dataclass(frozen=True)
+class AdapterFacts:
+    """What an adapter is built with; one is built per group."""
+
+    in_shape: tuple[int, int, int]  # (C, H, W)
+    group: GroupSpec
+
+
+class Adapter(Protocol):
+    """`nn.Module`: (B, C, T, H, W) -> (B, C', T, H', W'); `out_shape` is the same for every group."""
+
+    out_shape: tuple[int, int, int]
+
+    def __call__(self, inputs: Tensor) -> Tensor:
+        """Adapt one group's inputs."""
+        ...
+
+
+@dataclass(frozen=True)
+class StageFacts:
+    """What a stage is built with."""
+
+    in_shape: tuple[int, int, int]  # (C, H, W)
+    dt: float | None
+
+
+class Stage(Protocol):
+    """`nn.Module`: (B, C, T, H, W) -> (B, C', T - history, H', W'), frame t of the output at frame t + history.
+
+    `history` counts the earlier frames that an output frame sees (0 for a stage that works frame by frame);
+    `burn_in` is more than 0 for a recurrent stage, whose true history has no bound: the frames that it runs over
+    before its output is used.
+    """
+
+    out_shape: tuple[int, int, int]
+    history: int
+    burn_in: int
+
+    def __call__(self, features: Tensor) -> Tensor:
+        """Run the stage."""
+        ...
+
+
+@dataclass(frozen=True)
+class ModulatorFacts:
+    """What a modulator is built with; `side` is the size of each side input that every group has."""
+
+    in_shape: tuple[int, int, int]  # (C, H, W)
+    side: Mapping[str, int]
+
+
+class Modulator(Protocol):
+    """`nn.Module`: (features (B, C, T, H, W), side {name: (B, T, K)}) -> (B, C', T, H, W).
+
+    It starts as the identity where its class says so (`identity_at_start = True`).
+    """
+
+    out_shape: tuple[int, int, int]
+
+    def __call__(self, features: Tensor, side: Mapping[str, Tensor]) -> Tensor:
+        """Modulate."""
+        ...
+
+
+@dataclass(frozen=True)
+class ReadoutFacts:
+    """What a readout is built with; one is built per group and task."""
+
+    in_shape: tuple[int, int, int]  # (C, H, W)
+    group: GroupSpec
+    target: TargetSpec
+
+
+class Readout(Protocol):
+    """`nn.Module`: features (B, C, T, H, W) -> (B, T, N), before the output nonlinearity. Has `bias` (N,)."""
+
+    bias: nn.Parameter
+
+    def __call__(self, features: Tensor) -> Tensor:
+        """Read out one group."""
+        ...

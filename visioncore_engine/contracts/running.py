@@ -1,0 +1,65 @@
+"""Around a run: callbacks, loggers and evaluators."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+from torch import Tensor, nn
+
+from visioncore_engine.contracts.data import Dataset
+from visioncore_engine.contracts.flow import Batch, GroupSpec, Result
+
+__all__ = ["CallbackFacts", "Evaluation", "Evaluator", "EvaluatorFacts", "LoggerFacts"]
+
+
+@dataclass(frozen=True)
+class CallbackFacts:
+    """What a callback is built with."""
+
+    run_dir: Path
+    monitor: str
+    mode: str
+    total_steps: int | None
+    steps_per_epoch: int
+
+
+@dataclass(frozen=True)
+class LoggerFacts:
+    """What a logger is built with. `resume_id` is what the logger kept in the checkpoint, None on a fresh run."""
+
+    run_dir: Path
+    run_name: str
+    config: Mapping[str, Any]
+    resume_id: str | None = None
+
+
+@dataclass(frozen=True)
+class EvaluatorFacts:
+    """What an evaluator is built with."""
+
+    groups: tuple[GroupSpec, ...]
+
+
+class Evaluation(Protocol):
+    """What an evaluator may use: the trained model in eval mode and the data it is evaluated on."""
+
+    dataset: Dataset
+    model: nn.Module
+    split: str
+    scores: Mapping[str, Result]  # what each metric of the run found on this split, by its name
+
+    def batches(self, groups: Sequence[str] | None = None) -> Iterator[tuple[Batch, list[dict[str, Tensor]]]]:
+        """Every window of the split once, in order, with the model's outputs (cropped to the predicted frames)."""
+        ...
+
+
+@runtime_checkable
+class Evaluator(Protocol):
+    """Makes tables, figures and scalars from a trained model."""
+
+    def evaluate(self, evaluation: Evaluation) -> Result:
+        """Evaluate."""
+        ...
