@@ -28,9 +28,7 @@ def loader(index, *, start=(0, 0), batch_size=16, **options):
 
 def rows(step):
     """(group, window) of every row that a plan step reads, sorted."""
-    return sorted(
-        (group.name, int(item)) for micro in step.micros for group in micro.groups for item in group.items
-    )
+    return sorted((group.name, int(item)) for micro in step.micros for group in micro.groups for item in group.items)
 
 
 @given(size=st.integers(0, 300), parts=st.integers(1, 9))

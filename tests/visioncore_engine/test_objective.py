@@ -78,8 +78,10 @@ def test_l3_the_cut_into_micro_batches_changes_neither_loss_nor_gradient(cuts, w
         for batch in batches:
             if not batch.groups:
                 continue
-            outputs = [{"y": slope * group.inputs.double().sum(1, keepdim=True).expand_as(group.targets["y"])}
-                       for group in batch.groups]
+            outputs = [
+                {"y": slope * group.inputs.double().sum(1, keepdim=True).expand_as(group.targets["y"])}
+                for group in batch.groups
+            ]
             loss = objective.total(objective.sums(outputs, batch), weights)
             if loss is not None:
                 loss.backward()
@@ -100,8 +102,9 @@ def test_l1_values_under_the_mask_change_no_loss_and_no_gradient(poison):
         batch = gather(index, np.arange(index.num_items))
         objective = Objective(ToySquared(None, None), loss_coefficients("cells", index))
         slope = torch.ones(1, requires_grad=True)
-        outputs = [{"y": slope * group.inputs.sum(1, keepdim=True).expand_as(group.targets["y"])}
-                   for group in batch.groups]
+        outputs = [
+            {"y": slope * group.inputs.sum(1, keepdim=True).expand_as(group.targets["y"])} for group in batch.groups
+        ]
         loss = objective.total(objective.sums(outputs, batch), objective.weights([batch]))
         loss.backward()
         return loss.item(), slope.grad.item()

@@ -28,7 +28,9 @@ def test_a28_a_pattern_for_readout_1_does_not_match_readout_10():
 
 
 def test_a_pattern_that_matches_nothing_names_the_nearest_parameter():
-    with pytest.raises(ConfigError, match=r"here: pattern matches no parameter \(got 'core.0.wieght'\).*'core.0.weight'"):
+    with pytest.raises(
+        ConfigError, match=r"here: pattern matches no parameter \(got 'core.0.wieght'\).*'core.0.weight'"
+    ):
         match_parameters(["core.0.wieght"], dict(Net().named_parameters()), "here")
 
 
@@ -41,7 +43,10 @@ def test_every_trainable_parameter_is_in_exactly_one_group_with_its_rate_and_dec
             lr=0.1,
             weight_decay=0.01,
             no_decay=["readouts.10.weight"],
-            groups={"core": {"match": "core.*", "lr_scale": 0.5}, "heads": {"match": ["readouts.*"], "weight_decay": 0.2}},
+            groups={
+                "core": {"match": "core.*", "lr_scale": 0.5},
+                "heads": {"match": ["readouts.*"], "weight_decay": 0.2},
+            },
         ),
     )
     found = [(group.name, name, group.lr, group.weight_decay) for group in groups for name in group.parameters]

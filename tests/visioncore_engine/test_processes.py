@@ -42,7 +42,10 @@ def run(tmp_path, monkeypatch):
 
 
 def weights(folder):
-    return {name: value.numpy() for name, value in read_checkpoint(Path(folder) / "checkpoints/last.ckpt")["state_dict"].items()}
+    return {
+        name: value.numpy()
+        for name, value in read_checkpoint(Path(folder) / "checkpoints/last.ckpt")["state_dict"].items()
+    }
 
 
 def distance(one, other):
