@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from visioncore_engine.contracts import Table
 
-__all__ = ["ProgressDisplay", "describe_parts", "format_scores", "format_table"]
+__all__ = ["ProgressDisplay", "describe_parts", "format_scores", "format_table", "parameter_rows"]
 
 
 def format_table(header: Iterable[str], rows: Iterable[Iterable[Any]], *, width: int = 80) -> str:
@@ -79,7 +79,8 @@ def format_scores(scores: Mapping[str, Mapping[str, float]]) -> str:
         format_table(("score", *scores), ([name, *(found.get(name) for found in scores.values())] for name in overall))
     ]
     for split, found in scores.items():
-        groups = dict.fromkeys(name.partition("/")[2] for name in found if "/" in name)
+        groups = dict.fromkeys(name.partition("/")[2] for name in found if name.partition("/")[0] in overall)
+        groups.pop("", None)
         main = [name for name in overall if any(f"{name}/{group}" in found for group in groups)]
         if groups:
             rows = ([group, *(found.get(f"{name}/{group}") for name in main)] for group in groups)
@@ -100,12 +101,13 @@ def _cell(value: Any) -> str:
 def describe_parts(parts: Parts, *, device: str, precision: str) -> str:
     """Say what will train: data, parameter groups, frozen parts, regularizers, length of the run."""
     summary: Table = parts.dataset.summary()
+    parameters = parameter_rows(parts)
     blocks = [
         "Data",
         format_table(summary.columns, ([row[name] for name in summary.columns] for row in summary.rows)),
         "",
         "Parameters",
-        format_table(("group", "tensors", "values", "rate", "decay"), _group_rows(parts)),
+        format_table(parameters[0], (row.values() for row in parameters)),
     ]
     if parts.regularization.regularizers:
         blocks += ["", "Regularizers", format_table(("id", "strength", "tensors", "first match"), _penalty_rows(parts))]
@@ -114,20 +116,22 @@ def describe_parts(parts: Parts, *, device: str, precision: str) -> str:
     return "\n".join(blocks)
 
 
-def _group_rows(parts: Parts) -> list[list[Any]]:
-    rows: list[list[Any]] = [
-        [
-            group.name,
-            len(group.parameters),
-            sum(parameter.numel() for parameter in group.parameters.values()),
-            group.lr,
-            group.weight_decay,
-        ]
+def parameter_rows(parts: Parts) -> list[dict[str, Any]]:
+    """Say what the optimizer moves: a row per parameter group, and one for what is frozen."""
+    rows: list[dict[str, Any]] = [
+        {
+            "group": group.name,
+            "tensors": len(group.parameters),
+            "values": sum(parameter.numel() for parameter in group.parameters.values()),
+            "rate": group.lr,
+            "decay": group.weight_decay,
+        }
         for group in parts.groups
     ]
     frozen = [parameter for parameter in parts.model.parameters() if not parameter.requires_grad]
     if frozen:
-        rows.append(["frozen", len(frozen), sum(parameter.numel() for parameter in frozen), None, None])
+        num_values = sum(parameter.numel() for parameter in frozen)
+        rows.append({"group": "frozen", "tensors": len(frozen), "values": num_values, "rate": None, "decay": None})
     return rows
 
 

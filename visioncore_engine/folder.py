@@ -66,7 +66,7 @@ class RunFolder:
         if folder:
             path = Path(folder)
         elif resume:
-            used = sorted(path for path in home.glob("*") if (path / "run.yaml").exists())
+            used = sorted(path for path in home.glob("*") if cls(path).is_used())
             if not used:
                 raise ConfigError(
                     Problem(what=f"nothing to resume: no run in {home}", key="--resume", todo="train without --resume")
@@ -92,8 +92,10 @@ class RunFolder:
         return run
 
     def is_used(self) -> bool:
-        """Whether a run has been started here."""
-        return (self.path / "run.yaml").exists()
+        """Whether a run has been started here: its record is written once its parts are built, so that a run that was
+        refused can be mended and started again in the same folder.
+        """
+        return self.record_file.exists()
 
     def create(self) -> None:
         """Make the folder and try to write in it."""

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from visioncore_engine.checkpointing import CheckpointFiles, CheckpointWriter
 from visioncore_engine.config import Resolved
 from visioncore_engine.contracts import CallbackFacts, LoggerFacts
 from visioncore_engine.data.loader import EvaluationLoader, PlanLoader
-from visioncore_engine.display import ProgressDisplay, describe_parts
+from visioncore_engine.display import ProgressDisplay, describe_parts, parameter_rows
 from visioncore_engine.errors import CheckpointError, ConfigError, EngineError, Problem, RunError
 from visioncore_engine.evaluation import evaluate_split, write_results
 from visioncore_engine.folder import RunFolder, write_text
@@ -111,7 +112,7 @@ def _train_here(resolved: Resolved, folder: RunFolder, num_processes: int, *, re
     device = _device(resolved)
     state = saved[1]["visioncore"]["data_state"] if saved else None
     parts = build(resolved, fused=_fused(resolved, device), state=state)
-    record = records.collect(resolved, data=dict(parts.dataset.fingerprints()))
+    record = _record(resolved, parts, folder if resume else None)
     if first:
         write_text(folder.record_file, records.to_json(record))
     if not quiet:
@@ -142,9 +143,22 @@ def _train_here(resolved: Resolved, folder: RunFolder, num_processes: int, *, re
     model = load(folder.checkpoint(best), registry=resolved.registry)
     results = evaluate_split(run, parts.dataset, model, "validation")
     write_results(folder, {"validation": results})
+    record["finished"] = datetime.now(UTC).isoformat(timespec="seconds")
+    write_text(folder.record_file, records.to_json(record))
     _write_report(folder, resolved)
     scores = {f"val/{name}": value for result in results.values() for name, value in result.scalars.items()}
     return RunResult(folder.path, scores)
+
+
+def _record(resolved: Resolved, parts: Parts, before: RunFolder | None) -> dict[str, Any]:
+    """Record of the run; one that is resumed keeps when it was started, and says when it went on."""
+    record = records.collect(resolved, data=dict(parts.dataset.fingerprints()))
+    record["parameters"] = parameter_rows(parts)
+    if before is not None and before.record_file.exists():
+        earlier = records.from_json(before.record_file.read_text(), str(before.record_file))
+        record["resumed"] = [*earlier.get("resumed", []), record["started"]]
+        record["started"] = earlier["started"]
+    return record
 
 
 def _write_report(folder: RunFolder, resolved: Resolved) -> None:
@@ -290,7 +304,12 @@ def _quiet_lightning() -> Iterator[None]:
     for logger in loggers:
         logger.setLevel(logging.ERROR)
     with warnings.catch_warnings():
-        for message in (".*does not have many workers.*", ".*smaller than the logging interval.*", ".*LeafSpec.*"):
+        for message in (
+            ".*does not have many workers.*",
+            ".*smaller than the logging interval.*",
+            ".*LeafSpec.*",
+            ".*srun.*",
+        ):
             warnings.filterwarnings("ignore", message=message)
         try:
             yield
