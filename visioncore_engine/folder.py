@@ -44,7 +44,7 @@ class RunFolder:
 
     @classmethod
     def open(cls, name: str, folder: str, *, resume: bool) -> RunFolder:
-        """Choose the folder of a run, and create it.
+        """Choose the folder of a run; nothing is written yet.
 
         Parameters
         ----------
@@ -59,8 +59,6 @@ class RunFolder:
         ------
         ConfigError
             Where a used folder is named without `resume`, or there is nothing to resume.
-        StorageError
-            Where the folder cannot be written.
         """
         home = Path("runs") / name
         if folder:
@@ -88,17 +86,21 @@ class RunFolder:
             raise ConfigError(
                 Problem(what="nothing to resume: the folder holds no run", where=str(path), key="run.dir")
             )
-        run.create()
         return run
 
     def is_used(self) -> bool:
-        """Whether a run has been started here: its record is written once its parts are built, so that a run that was
-        refused can be mended and started again in the same folder.
-        """
+        """Whether a run has been started here."""
+        # The record is written once the parts are built: a run that was refused can be mended and started here again.
         return self.record_file.exists()
 
     def create(self) -> None:
-        """Make the folder and try to write in it."""
+        """Make the folder and try to write in it.
+
+        Raises
+        ------
+        StorageError
+            Where it cannot be written.
+        """
         try:
             self.checkpoints.mkdir(parents=True, exist_ok=True)
             write_text(self.path / "log.txt", "") if not (self.path / "log.txt").exists() else None
