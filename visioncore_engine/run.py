@@ -43,6 +43,16 @@ from visioncore_engine.strategy import GlobalBatchStrategy
 __all__ = ["RunResult", "dry_build", "train"]
 
 
+# What Lightning warns of and we know better: our loader reads ahead by a thread, we log when the run file says, the
+# processes are ours to start.
+_BESIDE_THE_POINT = (
+    ".*does not have many workers.*",
+    ".*smaller than the logging interval.*",
+    ".*LeafSpec.*",
+    ".*`srun` command is available.*",
+)
+
+
 @dataclass(frozen=True)
 class RunResult:
     """What a finished run leaves: its folder and the scores of its best checkpoint on the validation split."""
@@ -90,10 +100,9 @@ def train(resolved: Resolved, *, resume: bool = False, quiet: bool = False) -> R
     run = resolved.run
     launched = worker_run_dir()
     folder = RunFolder(launched) if launched else RunFolder.open(run.run.name or "run", run.run.dir, resume=resume)
-    if not resume and not launched:
-        write_text(folder.run_file, resolved.to_yaml())
     num_processes = _num_processes(resolved)
     if num_processes > 1 and not launched:
+        _begin(folder, resolved, resume=resume)
         launch(folder.run_file, num_processes, resolved.registry, resume=resume, quiet=quiet)
         scores = json.loads((folder.path / "scores.json").read_text())["validation"]
         return RunResult(folder.path, {f"val/{name}": value for name, value in scores.items()})
@@ -114,6 +123,7 @@ def _train_here(resolved: Resolved, folder: RunFolder, num_processes: int, *, re
     parts = build(resolved, fused=_fused(resolved, device), state=state)
     record = _record(resolved, parts, folder if resume else None)
     if first:
+        _begin(folder, resolved, resume=resume or num_processes > 1)
         write_text(folder.record_file, records.to_json(record))
     if not quiet:
         print(describe_parts(parts, device=device, precision=run.trainer.precision), flush=True)  # noqa: T201 - asked for
@@ -148,6 +158,13 @@ def _train_here(resolved: Resolved, folder: RunFolder, num_processes: int, *, re
     _write_report(folder, resolved)
     scores = {f"val/{name}": value for result in results.values() for name, value in result.scalars.items()}
     return RunResult(folder.path, scores)
+
+
+def _begin(folder: RunFolder, resolved: Resolved, *, resume: bool) -> None:
+    """Make the run folder, with the resolved run in it; a run that goes on keeps the one that it began with."""
+    folder.create()
+    if not resume:
+        write_text(folder.run_file, resolved.to_yaml())
 
 
 def _record(resolved: Resolved, parts: Parts, before: RunFolder | None) -> dict[str, Any]:
@@ -304,12 +321,7 @@ def _quiet_lightning() -> Iterator[None]:
     for logger in loggers:
         logger.setLevel(logging.ERROR)
     with warnings.catch_warnings():
-        for message in (
-            ".*does not have many workers.*",
-            ".*smaller than the logging interval.*",
-            ".*LeafSpec.*",
-            ".*srun.*",
-        ):
+        for message in _BESIDE_THE_POINT:
             warnings.filterwarnings("ignore", message=message)
         try:
             yield
