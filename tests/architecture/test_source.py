@@ -15,8 +15,6 @@ NEURAL = re.compile(
     re.IGNORECASE,
 )
 LONGEST = 400
-# The whole contract with plugins stands on one page on purpose.
-LONG_ON_PURPOSE = {"visioncore_engine.contracts"}
 
 
 def trees(modules: dict[str, Path], *packages: str) -> dict[str, ast.Module]:
@@ -89,7 +87,7 @@ def documented(method: ast.FunctionDef | ast.AsyncFunctionDef, lines: list[str])
 
 def test_files_are_small(modules):
     long = {name: len(path.read_text().splitlines()) for name, path in modules.items()}
-    assert {name: size for name, size in long.items() if size > LONGEST and name not in LONG_ON_PURPOSE} == {}
+    assert {name: size for name, size in long.items() if size > LONGEST} == {}
 
 
 @pytest.mark.parametrize("word", ["noqa", "type: ignore"])

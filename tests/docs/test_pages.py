@@ -28,6 +28,7 @@ FENCE = re.compile(
     r"(?:^<!-- (?P<marker>file|part of|write): (?P<path>\S+) -->\n)?^```(?P<info>[^\n`]*)\n(?P<text>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
+SHELLS = ("console", "sh")
 QUICK = ("check", "explain", "plugins", "schema", "show", "train")  # `train` is checked here, and run by the slow test
 TRIED = ("README.md", "docs/plugins.md", "docs/data.md")  # pages whose commands are carried out in order
 # The command as the entry point of the wheel calls it.
@@ -80,7 +81,7 @@ def commands() -> list:
     return [
         pytest.param(block, words, id=f"{block.page}:{block.line} {' '.join(words)}")
         for block in BLOCKS
-        if block.language == "console"
+        if block.language in SHELLS
         for words in block.commands
     ]
 
@@ -195,7 +196,7 @@ def test_a_reader_gets_through_the_page(page, reader):
         if block.language == "python" and block.marker == "":
             done = reader.python("-c", block.text)
             assert done.returncode == 0, f"{page}:{block.line}\n{done.stdout}{done.stderr}"
-        for program, *arguments in block.commands if block.language == "console" else []:
+        for program, *arguments in block.commands if block.language in SHELLS else []:
             if program == "visioncore":
                 done = reader.visioncore(*(smaller(arguments, reader.home) if arguments[0] == "train" else arguments))
                 expected = 2 if "fails" in block.words else 0
