@@ -113,5 +113,37 @@ COMPONENTS: dict[str, tuple[Component, ...]] = {
             build="visioncore_neural.metrics.correlation:CorrelationToAverage",
             logs=("correlation_to_average", "correlation_to_average_median", "correlation_to_average_scored"),
         ),
+        Component(
+            name="feve",
+            summary="fraction of the explainable variance of repeated responses that is explained",
+            options=f"{_OPTIONS}.metric:FEVEOptions",
+            build="visioncore_neural.metrics.explained:FEVE",
+            logs=("feve", "feve_median", "feve_scored", "fev"),
+        ),
+        Component(
+            name="oracle",
+            summary="correlation of single responses with the other repeats: what the recording allows",
+            build="visioncore_neural.metrics.explained:Oracle",
+            logs=("oracle", "oracle_median", "oracle_scored"),
+        ),
+        Component(
+            name="cc_abs",
+            summary="correlation of average prediction and average response, the numerator of cc_norm",
+            build="visioncore_neural.metrics.power:CCAbs",
+            logs=("cc_abs", "cc_abs_median", "cc_abs_scored"),
+        ),
+        Component(
+            name="cc_max",
+            summary="correlation to the average that a model without error would reach, from the signal power",
+            build="visioncore_neural.metrics.power:CCMax",
+            logs=("cc_max", "cc_max_median", "cc_max_scored"),
+        ),
+        Component(
+            name="cc_norm",
+            summary="cc_abs over cc_max: correlation to the average, corrected for the noise of the responses",
+            options=f"{_OPTIONS}.metric:CCNormOptions",
+            build="visioncore_neural.metrics.power:CCNorm",
+            logs=("cc_norm", "cc_norm_median", "cc_norm_scored"),
+        ),
     ),
 }

@@ -13,7 +13,8 @@ from visioncore_engine.contracts import Evaluation, EvaluatorFacts, GroupSpec, M
 from visioncore_engine.options import Options
 from visioncore_neural.evaluators.names import SCORES, UNIT_COLUMNS
 from visioncore_neural.metrics.bits_per_spike import BitsPerSpike
-from visioncore_neural.metrics.correlation import REPEAT_FRAME, CorrelationToAverage, SingleTrialCorrelation
+from visioncore_neural.metrics.correlation import CorrelationToAverage, SingleTrialCorrelation
+from visioncore_neural.metrics.repeats import REPEAT_FRAME
 from visioncore_neural.options.metric import BitsPerSpikeOptions
 from visioncore_neural.responses import response_task, responses_of
 

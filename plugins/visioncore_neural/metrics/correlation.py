@@ -9,19 +9,12 @@ import torch
 from torch import Tensor
 
 from visioncore_engine.contracts import Group, GroupSpec, MetricFacts, Result
-from visioncore_engine.errors import ConfigError, Problem
 from visioncore_engine.options import Options
+from visioncore_neural.metrics.repeats import CONSTANT, RepeatMetric, averages
 from visioncore_neural.metrics.summary import overall, per_group
 from visioncore_neural.responses import response_task, responses_of, tasks_of
 
-__all__ = ["CONSTANT", "REPEAT_FRAME", "CorrelationToAverage", "SingleTrialCorrelation", "correlation"]
-
-CONSTANT = 1e-10
-"""Share of the mean square below which a variance is called zero: what is left of a constant prediction after rounding
-in float32 (1e-14) is no variation, and what varies by 1e-5 of its mean is."""
-
-REPEAT_FRAME = "repeat_frame"
-"""Tag that says which frame of a repeated clip a prediction is for."""
+__all__ = ["CorrelationToAverage", "SingleTrialCorrelation", "average_correlation", "correlation"]
 
 
 def correlation(sums: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -74,58 +67,30 @@ class SingleTrialCorrelation:
         return Result(scalars=overall(name, columns) | per_group(name, columns, self._groups), columns=columns)
 
 
-class CorrelationToAverage:
+class CorrelationToAverage(RepeatMetric):
     """Pearson correlation, per unit, between prediction and response averaged over the repeats of each frame of a clip.
 
     Over the frames with at least two valid repeats; the prediction is averaged over the same repeats, in which side
-    inputs may differ. The statistics are float64 sums per frame of the clip and unit.
-
-    Raises
-    ------
-    ConfigError
-        Where no group has repeats.
+    inputs may differ. NaN where either does not vary.
     """
+
+    name = "correlation_to_average"
+    sums = ("n", "x", "y")
 
     def __init__(self, options: Options, facts: MetricFacts) -> None:
         del options  # it has none
-        self._groups = facts.groups
-        self._tasks = tasks_of(facts.groups)
-        if not any(group.tags.get(REPEAT_FRAME) for group in facts.groups):
-            raise ConfigError(
-                Problem(
-                    what="no recording repeats a clip, so that there is no average to correlate with",
-                    todo="leave the metric out, or choose data with repeats",
-                )
-            )
+        super().__init__(facts)
 
-    def state(self, group: GroupSpec) -> dict[str, Tensor]:
-        """Zeros: number of repeats, sum of rates, sum of responses, (R, N) each; R = 0 for a group without repeats."""
-        shape = (group.tags.get(REPEAT_FRAME, 0), response_task(group)[1].size)
-        return {name: torch.zeros(shape, dtype=torch.float64) for name in ("n", "x", "y")}
+    def scores(self, sums: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Correlation of each unit."""
+        return average_correlation(sums)
 
-    def update(self, state: dict[str, Tensor], outputs: Mapping[str, Tensor], group: Group) -> None:
-        """Add a batch."""
-        if REPEAT_FRAME not in group.tags or not len(state["n"]):
-            return
-        rates, responses, valid = responses_of(outputs, group, self._tasks[group.name])
-        frame = group.tags[REPEAT_FRAME].flatten()
-        rows, frame = frame >= 0, frame[frame >= 0]
-        valid = valid.flatten(0, 1)[rows]
-        zero = torch.zeros((), dtype=torch.float64, device=rates.device)
-        for name, values in (("n", valid), ("x", rates.flatten(0, 1)[rows]), ("y", responses.flatten(0, 1)[rows])):
-            state[name].index_add_(0, frame, torch.where(valid, values.double(), zero))
 
-    def compute(self, states: Mapping[str, dict[str, Tensor]]) -> Result:
-        """Correlations per unit, and their summaries."""
-        name = "correlation_to_average"
-        columns = {group: self._scores(state) for group, state in states.items()}
-        return Result(scalars=overall(name, columns) | per_group(name, columns, self._groups), columns=columns)
+def average_correlation(sums: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Correlation over frames of the average prediction with the average response, float64 (N,).
 
-    @staticmethod
-    def _scores(state: Mapping[str, Tensor]) -> np.ndarray:
-        n, x, y = (state[name].cpu().numpy() for name in ("n", "x", "y"))
-        repeated = n >= 2
-        count = np.where(repeated, n, 1.0)
-        x, y = np.where(repeated, x / count, 0.0), np.where(repeated, y / count, 0.0)
-        sums = {"n": repeated, "x": x, "y": y, "xx": x * x, "yy": y * y, "xy": x * y}
-        return correlation({key: value.sum(axis=0, dtype=np.float64) for key, value in sums.items()})
+    `sums` are those of the frames that count (`repeats.squeezed`): ``n``, ``x``, ``y``, (R, N) each.
+    """
+    x, y = averages(sums, "x"), averages(sums, "y")
+    pairs = {"n": sums["n"] >= 2, "x": x, "y": y, "xx": x * x, "yy": y * y, "xy": x * y}
+    return correlation({key: value.sum(axis=0, dtype=np.float64) for key, value in pairs.items()})
