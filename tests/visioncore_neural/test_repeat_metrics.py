@@ -32,8 +32,9 @@ def build(name, num_units, num_frames, **options):
     return choice("metric", name, **options).build(MetricFacts((spec(num_units, num_frames),)))
 
 
-def accumulate(metric, x, y, mask, frame, cuts):
+def accumulate(metric, arrays, cuts):
     """One state per cut of the samples; every sample is a window of one frame."""
+    x, y, mask, frame = arrays
     num_frames, states = int(frame.max()) + 1, []
     for rows in cuts:
         state = metric.state(spec(x.shape[1], num_frames))
@@ -51,9 +52,9 @@ def accumulate(metric, x, y, mask, frame, cuts):
     return states
 
 
-def result_of(name, x, y, mask, frame, cuts=None, **options):
-    metric = build(name, x.shape[1], int(frame.max()) + 1, **options)
-    states = accumulate(metric, x, y, mask, frame, cuts or [np.arange(len(x))])
+def result_of(name, *arrays, cuts=None, **options):
+    metric = build(name, arrays[0].shape[1], int(arrays[3].max()) + 1, **options)
+    states = accumulate(metric, arrays, cuts or [np.arange(len(arrays[0]))])
     return metric.compute({"m1_a": {key: sum(state[key] for state in states) for key in states[0]}})
 
 
@@ -187,7 +188,7 @@ def test_the_state_grows_with_units_and_frames_of_the_clip_never_with_samples(na
     metric = build(name, 4, 40)
     sizes = set()
     for num_repeats in (2, 30):
-        (state,) = accumulate(metric, *(arrays := repeats(num_repeats=num_repeats)), [np.arange(len(arrays[0]))])
+        (state,) = accumulate(metric, arrays := repeats(num_repeats=num_repeats), [np.arange(len(arrays[0]))])
         sizes.add(sum(value.numel() for value in state.values()))
         assert all(value.shape == (40, 4) for value in state.values())
         assert all(value.dtype == torch.float64 for value in state.values())
@@ -203,9 +204,9 @@ def test_the_state_grows_with_units_and_frames_of_the_clip_never_with_samples(na
 def test_l1_values_under_a_false_mask_change_no_bit(name, seed, bad):
     x, y, mask, frame = repeats(seed, num_frames=6, num_repeats=4)
     metric, cut = build(name, 4, 6), [np.arange(len(x))]
-    (clean,) = accumulate(metric, x, y, mask, frame, cut)
+    (clean,) = accumulate(metric, (x, y, mask, frame), cut)
     hide = lambda values: np.where(mask, values, np.float32(bad))
-    (dirty,) = accumulate(metric, hide(x), hide(y), mask, frame, cut)
+    (dirty,) = accumulate(metric, (hide(x), hide(y), mask, frame), cut)
     assert all(torch.equal(clean[key], dirty[key]) for key in clean)
 
 

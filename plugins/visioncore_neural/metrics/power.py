@@ -44,13 +44,13 @@ def signal_power(sums: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray
     spare = np.where(counts, n - 1.0, 0.0)
     weighed = (spare / np.maximum(n, 1.0) ** 2).sum(axis=0)
     repeats = np.sqrt(spare.sum(axis=0) / np.where(weighed > 0, weighed, np.nan))
-    return np.asarray((repeats * variance - total) / (repeats - 1.0)), variance
+    return np.asarray((repeats * variance - total) / (repeats - 1.0)), np.asarray(variance)
 
 
 def max_correlation(sums: Mapping[str, np.ndarray]) -> np.ndarray:
     """CCmax, sqrt(SP / Var(m)), float64 (N,): NaN where the signal power is not positive."""
     power, variance = signal_power(sums)
-    return np.sqrt(np.where(power > 0, power, np.nan) / variance)
+    return np.asarray(np.sqrt(np.where(power > 0, power, np.nan) / variance))
 
 
 class CCAbs(RepeatMetric):
@@ -106,7 +106,7 @@ class CCNorm(RepeatMetric):
 
     def scores(self, sums: Mapping[str, np.ndarray]) -> np.ndarray:
         """CCnorm of each unit."""
-        return average_correlation(sums) / _or_nan(max_correlation(sums), at_least=self._least)
+        return np.asarray(average_correlation(sums) / _or_nan(max_correlation(sums), at_least=self._least))
 
 
 def _or_nan(values: np.ndarray, at_least: float) -> np.ndarray:
