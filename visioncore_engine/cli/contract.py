@@ -15,8 +15,8 @@ def _classes() -> dict[str, ast.ClassDef]:
     spec = importlib.util.find_spec("visioncore_engine.contracts")
     if spec is None or spec.origin is None:
         return {}
-    tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
-    return {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in Path(spec.origin).parent.glob("*.py")]
+    return {node.name: node for tree in trees for node in tree.body if isinstance(node, ast.ClassDef)}
 
 
 def attributes_of(name: str) -> list[tuple[str, str]]:
