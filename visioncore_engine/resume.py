@@ -15,7 +15,8 @@ __all__ = ["check_resume"]
 # What may always differ: where results go, how fast windows are read, and how long the run is.
 FREE = (
     "evaluate.*",
-    "loader.*",
+    "loader.evaluation_batch_size",
+    "loader.prefetch",
     "loggers.*",
     "plugins.*",
     "policies.*",

@@ -28,6 +28,7 @@ from visioncore_engine.checkpointing import CheckpointFiles, CheckpointWriter
 from visioncore_engine.config import Resolved
 from visioncore_engine.contracts import CallbackFacts, LoggerFacts
 from visioncore_engine.data.loader import EvaluationLoader, PlanLoader
+from visioncore_engine.data.subset import fixed_part
 from visioncore_engine.display import ProgressDisplay, describe_parts, parameter_rows
 from visioncore_engine.errors import CheckpointError, ConfigError, EngineError, Problem, RunError
 from visioncore_engine.evaluation import evaluate_split, write_results
@@ -38,6 +39,7 @@ from visioncore_engine.options import OptimizerOptions
 from visioncore_engine.restore import load
 from visioncore_engine.resume import check_resume
 from visioncore_engine.signals import flagged_signals, own_signals
+from visioncore_engine.stopping import AgreeingTrainer
 from visioncore_engine.strategy import GlobalBatchStrategy
 
 __all__ = ["RunResult", "dry_build", "train"]
@@ -139,6 +141,7 @@ def _train_here(resolved: Resolved, folder: RunFolder, num_processes: int, *, re
                 val_dataloaders=EvaluationLoader(
                     parts.validation,
                     run.loader.evaluation_batch_size,
+                    items=fixed_part(parts.validation, run.loader.validation_fraction, run.seed),
                     rank=trainer.global_rank,
                     world_size=num_processes,
                 ),
@@ -263,7 +266,7 @@ def _trainer(
     own: list[pl.Callback] = [CheckpointWriter(checkpoint, folder.checkpoints)]
     if not quiet:
         own.append(ProgressDisplay(parts.total_steps, checkpoint.monitor))
-    trainer = pl.Trainer(
+    trainer = AgreeingTrainer(
         accelerator="cpu" if _device(resolved) == "cpu" else "gpu",
         devices=num_processes,
         strategy=GlobalBatchStrategy() if num_processes > 1 else "auto",

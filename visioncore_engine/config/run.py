@@ -62,6 +62,13 @@ class LoaderOptions(Options):
     evaluation_batch_size: int = Field(
         1024, ge=1, description="predicted frames (or examples) per batch in validation and evaluation"
     )
+    validation_fraction: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="share of each group's validation windows that is scored during training, the same ones every time; "
+        "the end of training and `visioncore evaluate` score all of them",
+    )
     prefetch: int = Field(
         2, ge=0, description="training batches read ahead by a background thread; 0 reads in the step"
     )
@@ -88,6 +95,12 @@ class PolicyOptions(Options):
     resume_changes: Patterns = Field(
         (), description="keys that may differ from the run that is resumed, e.g. 'optimizer.lr'"
     )
+    non_finite: Literal["stop", "skip", "raise"] = Field(
+        "stop",
+        description="a loss or gradient that is not finite: end the run with its state saved, leave the step out, "
+        "or end with a traceback",
+    )
+    max_skips: int = Field(10, ge=0, description="steps that `non_finite: skip` may leave out in the whole run")
 
 
 class RunConfig(Options):

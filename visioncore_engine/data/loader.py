@@ -98,7 +98,7 @@ class PlanLoader:
 
 
 class EvaluationLoader:
-    """Every window of a split exactly once, group after group, in order.
+    """Every window of a split, or of a fixed part of it, exactly once, group after group, in order.
 
     Parameters
     ----------
@@ -106,18 +106,29 @@ class EvaluationLoader:
         The split's sources.
     batch_size
         Predicted frames (or examples) per batch, over all processes.
+    items
+        Per source: the windows to read, int64 (`subset.fixed_part`); all of them where it is None.
     rank, world_size
         This process among all; each reads its share of every batch.
     """
 
-    def __init__(self, sources: Sequence[Source], batch_size: int, *, rank: int = 0, world_size: int = 1) -> None:
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        batch_size: int,
+        *,
+        items: Sequence[np.ndarray] | None = None,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        wanted = items if items is not None else [np.arange(source.num_items, dtype=np.int64) for source in sources]
         chunks = (
-            (source, share(np.arange(start, min(start + size, source.num_items), dtype=np.int64), rank, world_size))
-            for source in sources
+            (source, share(own[start : start + size], rank, world_size))
+            for source, own in zip(sources, wanted, strict=True)
             for size in (max(1, batch_size // source.frames_per_item),)
-            for start in range(0, source.num_items, size)
+            for start in range(0, len(own), size)
         )
-        self._chunks = [(source, items) for source, items in chunks if len(items)]
+        self._chunks = [(source, own) for source, own in chunks if len(own)]
 
     def __len__(self) -> int:
         return len(self._chunks)
