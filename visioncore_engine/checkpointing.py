@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,22 @@ class CheckpointWriter(pl.Callback):
         self._pending: float | None = None
         self._saved_step = -1
 
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Offer to save before a run ends in the middle of a step."""
+        assert isinstance(pl_module, TrainingModule)
+        pl_module.save_last = partial(self._save_unstarted, trainer)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Take back what Lightning counts twice: the step at whose start the checkpoint was saved.
+
+        Stock callbacks (`LearningRateMonitor`) log at this count, and would be one step off after each resume.
+        """
+        loop = trainer.fit_loop.epoch_loop
+        total = loop.batch_progress.total
+        if loop.restarting and total.ready == total.completed + 1:
+            total.ready = total.completed
+            loop._batches_that_stepped -= 1  # noqa: SLF001 - `reset` adds it, as for a checkpoint of a batch's end
+
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Remember that the weights of this moment were scored."""
         if trainer.sanity_checking:
@@ -83,6 +100,15 @@ class CheckpointWriter(pl.Callback):
         """Save the end of the run."""
         if trainer.global_step != self._saved_step:
             self._save(trainer)
+
+    def _save_unstarted(self, trainer: pl.Trainer) -> None:
+        """Save in a step that changed nothing, as if it had not started."""
+        if trainer.global_step == self._saved_step:
+            return
+        progress = trainer.fit_loop.epoch_loop.batch_progress
+        for count in (progress.total, progress.current):
+            count.started -= 1
+        self._save(trainer)
 
     def _save(self, trainer: pl.Trainer) -> None:
         self._saved_step = trainer.global_step
