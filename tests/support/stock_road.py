@@ -1,0 +1,188 @@
+"""The same trainings on stock Lightning: a plain module, a shuffled loader, `ModelCheckpoint`, Lightning's own DDP.
+
+It shows that the faults of the suite are real: what the engine survives, stock Lightning mostly does not. It reads the
+few keys of the run file that have a meaning here, by their own names, and takes the rest for granted.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import warnings
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytorch_lightning as pl
+import torch
+import yaml
+from engine_road import RUN
+from fault_parts import ToyFaults, ToyWitness, strike
+from forked import fork, forked
+from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+from pytorch_lightning.callbacks import ModelCheckpoint
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset, WeightedRandomSampler
+from toy_options import ToyDataOptions
+from toy_parts import ToyData
+
+__all__ = ["StockRoad"]
+
+
+class Rows(pl.LightningModule):
+    """Two layers with dropout between them, and noise on the inputs."""
+
+    def __init__(self, config):
+        super().__init__()
+        self.config = config
+        self.shared, self.head = nn.Linear(5, 6), nn.Linear(6, 4)
+        self.dropout = nn.Dropout(config["model"]["dropout"])
+
+    def forward(self, inputs):
+        return self.head(self.dropout(torch.tanh(self.shared(inputs))))
+
+    def loss(self, inputs, targets):
+        loss = {"y": (self(inputs) - targets).square().mean()}
+        change = strike("loss")
+        loss = loss if change is None else change(loss)
+        return None if loss is None else loss["y"]
+
+    def training_step(self, batch, batch_idx):
+        _, inputs, targets = batch
+        strike("noise")
+        loss = self.loss(inputs + 0.1 * torch.randn_like(inputs), targets)
+        if loss is not None:
+            self.log("train/loss", loss)
+        return loss
+
+    def validation_step(self, batch, batch_idx):
+        self.log("val/loss", (self(batch[1]) - batch[2]).square().mean())
+
+    def configure_optimizers(self):
+        return torch.optim.AdamW(self.parameters(), lr=self.config["optimizer"]["lr"])
+
+
+class StockRoad:
+    """Trains in folders below `home`, with the interface of `engine_road.EngineRoad`."""
+
+    stock = True
+
+    def __init__(self, home: Path, text: str = RUN, plugins=()) -> None:
+        self.home = home
+        (home / "run.yaml").write_text(text)
+
+    def train(self, folder="run", *sets, resume=False, processes=1, before=None, limit=15.0, meanwhile=None):
+        """Train to an end; `before` is called in the child, before training."""
+
+        def work():
+            os.chdir(self.home)
+            if before is not None:
+                before()
+            one = partial(_train, _config(sets), Path(folder), resume=resume, processes=processes)
+            return one() if processes == 1 else _side_by_side(one, processes)
+
+        return forked(work, self.home, limit=min(limit, 15.0), meanwhile=meanwhile)
+
+    def checkpoints(self, folder="run"):
+        """Folder of the checkpoints of a run."""
+        return self.home / folder / "checkpoints"
+
+    def newest(self, folder="run"):
+        """The last checkpoint."""
+        return torch.load(self.checkpoints(folder) / "last.ckpt", weights_only=True)
+
+    def step(self, folder="run"):
+        """Optimizer steps behind the last checkpoint."""
+        return self.newest(folder)["global_step"]
+
+    def weights(self, folder="run"):
+        """Weights of the last checkpoint."""
+        return self.newest(folder)["state_dict"]
+
+    state = weights
+
+
+def _config(sets):
+    config = yaml.safe_load(Path("run.yaml").read_text())
+    for text in sets:
+        key, _, value = text.partition("=")
+        *path, last = key.split(".")
+        block = config
+        for name in path:
+            block = block.setdefault(name, {})
+        block[last] = yaml.safe_load(value)
+    return config
+
+
+def _side_by_side(one, processes):
+    """Start one process per rank, as a cluster would, and wait for all: the code of the first rank that failed."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+
+    def rank(number):
+        shared = {"WORLD_SIZE": processes, "LOCAL_WORLD_SIZE": processes, "MASTER_ADDR": "127.0.0.1"}
+        own = {"RANK": number, "LOCAL_RANK": number, "GROUP_RANK": 0, "MASTER_PORT": port}
+        os.environ.update({name: str(value) for name, value in (shared | own).items()})
+        return one()
+
+    workers = [fork(partial(rank, number)) for number in range(processes)]
+    codes = [os.waitstatus_to_exitcode(os.waitpid(worker, 0)[1]) for worker in workers]
+    print("exit codes:", *codes)
+    return 0 if not all(codes) else next(code if code > 0 else 1 for code in codes if code)
+
+
+def _train(config, folder, *, resume, processes):
+    warnings.simplefilter("ignore")
+    pl.seed_everything(config["seed"])
+    data = ToyData(ToyDataOptions(num_groups=1, num_items=90, masked=0.0), SimpleNamespace(seed=5, state=None))
+    train, validation = (
+        TensorDataset(torch.arange(source.num_items), torch.from_numpy(source.inputs), torch.from_numpy(source.targets))
+        for source in (data.sources(split, 0)[0] for split in ("train", "validation"))
+    )
+    size, weighted = config["sampler"]["batch_size"], config["sampler"]["name"] == "toy_weighted"
+    sampler = WeightedRandomSampler(1.0 + torch.arange(90) % 5, num_samples=96) if weighted else None
+    loader = DataLoader(
+        train,
+        size // processes,
+        shuffle=not weighted,
+        sampler=sampler,
+        num_workers=config["loader"]["prefetch"],
+    )
+    checkpoints = folder / "checkpoints"
+    checkpoints.mkdir(parents=True, exist_ok=True)
+    trainer = pl.Trainer(
+        accelerator="cpu",
+        devices=processes,
+        strategy="ddp" if processes > 1 else "auto",
+        plugins=[TorchElasticEnvironment()] if processes > 1 else None,
+        max_epochs=config["trainer"]["max_epochs"],
+        accumulate_grad_batches=config["optimizer"].get("accumulate", 1),
+        log_every_n_steps=1,
+        num_sanity_val_steps=0,
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=str(folder),
+        callbacks=[
+            ToyWitness(folder=folder),
+            ToyFaults(),
+            ModelCheckpoint(
+                checkpoints,
+                save_last=True,
+                save_top_k=1,
+                enable_version_counter=False,
+                every_n_train_steps=config["checkpoint"]["every_n_steps"],
+                filename="newest",
+            ),
+        ],
+    )
+    last = checkpoints / "last.ckpt"
+    trainer.fit(
+        Rows(config),
+        loader,
+        DataLoader(validation, 7),
+        ckpt_path=str(last) if resume and last.exists() else None,
+        weights_only=True,
+    )
+    return 0
