@@ -66,8 +66,8 @@ class LoaderOptions(Options):
         1.0,
         gt=0,
         le=1,
-        description="share of each group's validation windows that is scored during training, the same ones every time; "
-        "the end of training and `visioncore evaluate` score all of them",
+        description="share of each group's validation windows that is scored during training, the same ones each "
+        "time; the end of training and `visioncore evaluate` score all of them",
     )
     prefetch: int = Field(
         2, ge=0, description="training batches read ahead by a background thread; 0 reads in the step"
