@@ -120,6 +120,8 @@ def build(resolved: Resolved, *, fused: bool = False, state: Mapping[str, Any] |
         dataset = build_dataset(run, state)
     with _at(resolved, "model"):
         model = build_model(run.model, dataset.groups, run.seed)
+        if run.trainer.precision == "64-true":
+            model.double()  # Lightning would, but after it has rounded the weights of a checkpoint to float32
         history = _history(model)
     with _at(resolved, "data"):
         index = build_index(dataset.sources("train", history))
