@@ -63,7 +63,7 @@ class CheckpointWriter(pl.Callback):
         pl_module.save_last = partial(self._save_unstarted, trainer)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Take back what Lightning counts twice: the step at whose start the checkpoint was saved.
+        """Set right what Lightning counts otherwise for a checkpoint of a step's start: that step, and validations.
 
         Stock callbacks (`LearningRateMonitor`) log at this count, and would be one step off after each resume.
         """
@@ -72,6 +72,8 @@ class CheckpointWriter(pl.Callback):
         if loop.restarting and total.ready == total.completed + 1:
             total.ready = total.completed
             loop._batches_that_stepped -= 1  # noqa: SLF001 - `reset` adds it, as for a checkpoint of a batch's end
+            if loop.batch_progress.current.completed == 0:
+                loop.val_loop.batch_progress.total.reset()  # an epoch that starts has seen no validation
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Remember that the weights of this moment were scored."""
