@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+from pytorch_lightning.loops.progress import _StartedTracker
 from pytorch_lightning.plugins.io import CheckpointIO
 
 from visioncore_engine.checkpoint import link_checkpoint, read_checkpoint, write_checkpoint
@@ -63,7 +64,7 @@ class CheckpointWriter(pl.Callback):
         pl_module.save_last = partial(self._save_unstarted, trainer)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Set right what Lightning counts otherwise for a checkpoint of a step's start: that step, and validations.
+        """Take back what Lightning counts twice: the step at whose start the checkpoint was saved.
 
         Stock callbacks (`LearningRateMonitor`) log at this count, and would be one step off after each resume.
         """
@@ -72,8 +73,6 @@ class CheckpointWriter(pl.Callback):
         if loop.restarting and total.ready == total.completed + 1:
             total.ready = total.completed
             loop._batches_that_stepped -= 1  # noqa: SLF001 - `reset` adds it, as for a checkpoint of a batch's end
-            if loop.batch_progress.current.completed == 0:
-                loop.val_loop.batch_progress.total.reset()  # an epoch that starts has seen no validation
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Remember that the weights of this moment were scored."""
@@ -88,6 +87,8 @@ class CheckpointWriter(pl.Callback):
     ) -> None:
         """Save what is due, and end here where all processes agreed to stop."""
         assert isinstance(pl_module, TrainingModule)
+        if batch_idx == 0:  # an epoch that starts has seen no validation, though Lightning counts one where it resumes
+            trainer.fit_loop.epoch_loop.val_loop.batch_progress.total.reset()
         if pl_module.stop_agreed:
             if trainer.global_step != self._saved_step:
                 self._save(trainer)
@@ -109,6 +110,7 @@ class CheckpointWriter(pl.Callback):
             return
         progress = trainer.fit_loop.epoch_loop.batch_progress
         for count in (progress.total, progress.current):
+            assert isinstance(count, _StartedTracker)
             count.started -= 1
         self._save(trainer)
 

@@ -82,6 +82,7 @@ class EngineError(Exception):
 
     exit_code = 1
     label = "error"
+    shows_traceback = False  # whether the command line shows where it was raised, without being asked to
 
 
 class UserError(EngineError):

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
+from visioncore_engine.buffers import BufferKeeper
 from visioncore_engine.build import Parts
 from visioncore_engine.checkpoint import FORMAT
 from visioncore_engine.contracts import Batch, Clock, Result
@@ -18,10 +20,12 @@ from visioncore_engine.data.draws import generator
 from visioncore_engine.data.loader import PlanStep
 from visioncore_engine.describe import group_to_plain
 from visioncore_engine.errors import RunError
+from visioncore_engine.non_finite import NonFinitePolicy
 from visioncore_engine.objective import predict
 from visioncore_engine.options import OptimizerOptions
-from visioncore_engine.reduction import Reduction, agree
+from visioncore_engine.reduction import Agreement, Reduction, agree, union_over_processes, world_size
 from visioncore_engine.scoring import Scoring
+from visioncore_engine.stopping import AgreeingTrainer
 
 __all__ = ["TrainingModule"]
 
@@ -47,7 +51,13 @@ class TrainingModule(pl.LightningModule):
         self._trainable = [parameter for group in parts.groups for parameter in group.parameters.values()]
         self._base_rates = [group.lr for group in parts.groups]
         self._losses: list[float] = []
+        self._loss: float | None = None
         self._reduction: Reduction
+        self._kept_buffers: BufferKeeper
+        self._policy = NonFinitePolicy(parts.run.policies)
+        self._skip_reason = ""
+        self.num_skipped = 0
+        self.save_last: Callable[[], None] = lambda: None  # set by what writes checkpoints
         self.stop_requested: int | None = None  # the signal that asked this process to stop
         self.stop_agreed = False
         self.allow_zero_length_dataloader_with_multiple_devices = True  # a share of a small validation may be empty
@@ -74,6 +84,7 @@ class TrainingModule(pl.LightningModule):
         agree("what to train", {"run": self._description["run"], "data": dict(self.parts.dataset.fingerprints())})
         agree("the plugins", {plugin["name"]: plugin for plugin in self._description["record"]["plugins"]})
         self._reduction = Reduction(self.model, self.parts.index, self.parts.objective)
+        self._kept_buffers = BufferKeeper(self.model)
 
     def clock(self) -> Clock:
         """Where training stands before the current step."""
@@ -81,31 +92,65 @@ class TrainingModule(pl.LightningModule):
         return Clock(step, step / self.parts.steps_per_epoch, step / self.parts.total_steps)
 
     def training_step(self, step: PlanStep, batch_idx: int) -> None:
-        """One optimizer step over all micro-batches of the global batch."""
-        parts, optimizer = self.parts, self.parts.optimizer
+        """One optimizer step over all micro-batches of the global batch, or none where a policy leaves it out."""
         self._seed_step(step)
-        optimizer.zero_grad(set_to_none=True)
-        weights = self._reduction.weights(parts.objective.weights(step.micros))
+        self._kept_buffers.keep()
+        self.parts.optimizer.zero_grad(set_to_none=True)
+        place = {"the step": step.position.global_step, "the steps that were left out": self.num_skipped}
+        weights = self._reduction.weights(self.parts.objective.weights(step.micros), place)
         if not any(weights.values()):
             raise RunError(f"run failed: step {self.global_step}: no valid value in the whole batch; check the sampler")
         loss, wrong = self._backward(step, weights)
-        agreed = self._reduction.gradients(
-            step.groups, loss, non_finite=bool(wrong), stop=self.stop_requested is not None
-        )
+        agreed = self._agree(step, loss, wrong)
+        penalties: dict[str, Tensor] = {}
+        norm: Tensor | None = None
         if agreed.non_finite:
-            self._stop_on_non_finite(wrong)
-        self.stop_agreed = agreed.stop
-        clock = self.clock()
-        with torch.autocast(self.device.type, enabled=False):
-            penalties = parts.regularization.add_gradients(clock)
-            norm = self._clip()
-            rates = self._set_rates(clock)
-            optimizer.step()
-            parts.regularization.proximal_steps(clock, rates)
+            self._leave_out(union_over_processes(wrong))
+        else:
+            self._loss = agreed.loss
+            with torch.autocast(self.device.type, enabled=False):
+                penalties = self.parts.regularization.add_gradients(self.clock())
+                norm = get_total_norm(_gradients(self._trainable), foreach=True)
+                if self._may_update(step, norm, penalties):
+                    self._update(norm)
         self._count_step()
-        self._losses.append(agreed.loss)
-        if self.global_step % parts.run.trainer.log_every_n_steps == 0:
+        if self.global_step % self.parts.run.trainer.log_every_n_steps == 0:
             self._log_training(norm, penalties)
+
+    def _agree(self, step: PlanStep, loss: Tensor | None, wrong: list[str]) -> Agreement:
+        trainer = self.trainer
+        assert isinstance(trainer, AgreeingTrainer)
+        stop, end = self.stop_requested is not None, trainer.asks_to_stop
+        agreed = self._reduction.gradients(step.groups, loss, non_finite=bool(wrong), stop=stop, end=end)
+        self.stop_agreed = agreed.stop
+        trainer.settle(agreed.end)
+        return agreed
+
+    def _may_update(self, step: PlanStep, norm: Tensor, penalties: Mapping[str, Tensor]) -> bool:
+        """Whether the gradients may move the weights: they are finite, and no callback objects."""
+        # The sums that all processes hold are the same, so that all of them find the same here.
+        if not math.isfinite(norm.item()):
+            self._leave_out(self._name_wrong_gradients(step, penalties))
+            return False
+        self._skip_reason = ""
+        for callback in vars(self.trainer)["callbacks"]:
+            callback.on_before_optimizer_step(self.trainer, self, self.parts.optimizer)
+        if self._skip_reason:
+            self._kept_buffers.restore()
+            self.num_skipped += 1
+        return not self._skip_reason
+
+    def _update(self, norm: Tensor) -> None:
+        """Clip, step, and what belongs to a step."""
+        options, clock = self.parts.run.optimizer.options, self.clock()
+        assert isinstance(options, OptimizerOptions)
+        if options.clip is not None:
+            clip_grads_with_norm_(self._trainable, options.clip, norm, foreach=True)
+        rates = self._set_rates(clock)
+        self.parts.optimizer.step()
+        self.parts.regularization.proximal_steps(clock, rates)
+        assert self._loss is not None
+        self._losses.append(self._loss)
 
     def _seed_step(self, step: PlanStep) -> None:
         # Stock layers (nn.Dropout) draw from the global generator: keyed by the step, a resumed run draws the same.
@@ -127,9 +172,7 @@ class TrainingModule(pl.LightningModule):
             if loss is None:
                 continue
             if not math.isfinite(loss.item()):
-                wrong += [
-                    f"term {term!r} of {group!r}" for (group, term), value in sums.items() if not value.isfinite()
-                ]
+                wrong += self._name_wrong_terms(sums)
                 continue
             loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
             total = loss.detach() if total is None else total + loss.detach()
@@ -141,21 +184,38 @@ class TrainingModule(pl.LightningModule):
                 batch = transform(batch, int(generator(self.parts.run.seed, epoch).integers(2**62)))
         return batch
 
-    def _stop_on_non_finite(self, wrong: list[str]) -> None:
-        raise RunError(
-            f"run failed: step {self.global_step}: the loss is not finite in {', '.join(wrong) or 'another process'}; "
-            "the last checkpoint is finite. Lower `optimizer.lr`, set `optimizer.clip`, or look at these data"
-        )
+    def _name_wrong_terms(self, sums: Mapping[tuple[str, str], Tensor]) -> list[str]:
+        rank = f" (rank {self.global_rank})" if world_size() > 1 else ""
+        named = [f"term {term!r} of {group!r}" for (group, term), value in sums.items() if not value.isfinite()]
+        return [f"the loss is not finite in {name}{rank}" for name in named or ["its weights"]]
 
-    def _clip(self) -> Tensor | None:
-        options = self.parts.run.optimizer.options
-        assert isinstance(options, OptimizerOptions)
-        if options.clip is None:
-            return None
-        norm = torch.nn.utils.clip_grad_norm_(self._trainable, options.clip, foreach=True)
-        if not math.isfinite(norm.item()):
-            raise RunError(f"run failed: step {self.global_step}: the gradient is not finite though the loss is")
-        return norm
+    def _name_wrong_gradients(self, step: PlanStep, penalties: Mapping[str, Tensor]) -> list[str]:
+        wrong = [f"the penalty of {name!r} is not finite" for name, value in penalties.items() if not value.isfinite()]
+        names = (self._names[parameter] for parameter in self._trainable if not _is_finite(parameter.grad))
+        wrong += [f"the gradient of {name!r} is not finite though the loss is" for name in names]
+        groups = ", ".join(repr(self.parts.dataset.groups[group].name) for group in step.groups)
+        return [f"{reason} (in {groups})" for reason in wrong or ["the norm of the gradient is not finite"]]
+
+    def _leave_out(self, reasons: list[str]) -> None:
+        """Take the step back, and end the run where it may not go on without it.
+
+        Raises
+        ------
+        RunError
+            On all processes alike.
+        """
+        self._kept_buffers.restore()
+        if self._policy.skip(self.global_step, reasons, say=self.trainer.is_global_zero):
+            self.num_skipped += 1
+            return
+        sound = all(_is_finite(value) for value in (*self.model.parameters(), *self.model.buffers()))
+        if sound:
+            self.save_last()
+        raise self._policy.error(self.global_step, reasons, saved=sound)
+
+    def skip_step(self, reason: str) -> None:
+        """Leave the current step out; for `on_before_optimizer_step` of callbacks, on all processes alike."""
+        self._skip_reason = reason
 
     def _set_rates(self, clock: Clock) -> dict[str, float]:
         factor = self.parts.scheduler.factor(clock.step) if self.parts.scheduler else 1.0
@@ -174,8 +234,12 @@ class TrainingModule(pl.LightningModule):
         progress.increment_completed()
 
     def _log_training(self, norm: Tensor | None, penalties: Mapping[str, Tensor]) -> None:
-        values = {"train/loss": math.fsum(self._losses) / len(self._losses), "epoch": self.clock().epoch}
+        values = {"epoch": self.clock().epoch}
+        if self._losses:
+            values = {"train/loss": math.fsum(self._losses) / len(self._losses), **values}
         self._losses.clear()
+        if self.num_skipped:
+            values["train/skipped"] = self.num_skipped
         if norm is not None:
             values["train/gradient_norm"] = float(norm)
         values |= {f"train/penalty/{name}": float(value) for name, value in penalties.items()}
@@ -190,8 +254,8 @@ class TrainingModule(pl.LightningModule):
             logger.log_metrics(dict(values), self.global_step)
 
     def recent_loss(self) -> float | None:
-        """Loss of the last step, for displays."""
-        return self._losses[-1] if self._losses else None
+        """Loss of the last step over all processes; None before the first."""
+        return self._loss
 
     # -----------------------------------------------------------------------------------------------------------
     # Validation
@@ -204,6 +268,18 @@ class TrainingModule(pl.LightningModule):
         """Add a batch to every metric."""
         batch = self._transformed(batch, 0)
         self._scoring.update(predict(self.model, batch), batch)
+
+    def on_validation_end(self) -> None:
+        """Settle whether to end, after all callbacks had their say."""
+        self._settle()
+
+    def on_train_epoch_end(self) -> None:
+        """Settle whether to end, after all callbacks had their say."""
+        self._settle()
+
+    def _settle(self) -> None:
+        assert isinstance(self.trainer, AgreeingTrainer)
+        self.trainer.settle()
 
     def on_validation_epoch_end(self) -> None:
         """Compute the scores once, from the statistics of everything."""
@@ -232,6 +308,7 @@ class TrainingModule(pl.LightningModule):
             "scheduler": self.parts.scheduler.state() if self.parts.scheduler else {},
             "scores": dict(self.scores),
             "losses": list(self._losses),
+            "skipped": {"all": self.num_skipped, "non_finite": self._policy.num_skipped},
             "loggers": {
                 choice.id: getattr(logger, "resume_id", None)
                 for choice, logger in zip(self.parts.run.loggers, self.trainer.loggers, strict=False)  # rank 0 logs
@@ -244,5 +321,15 @@ class TrainingModule(pl.LightningModule):
         own = checkpoint["visioncore"]
         self.scores = dict(own["scores"])
         self._losses = list(own["losses"])
+        skipped = own.get("skipped", {"all": 0, "non_finite": 0})  # the first files have no such count
+        self.num_skipped, self._policy.num_skipped = skipped["all"], skipped["non_finite"]
         if self.parts.scheduler:
             self.parts.scheduler.restore(own["scheduler"])
+
+
+def _gradients(parameters: Iterable[nn.Parameter]) -> list[Tensor]:
+    return [parameter.grad for parameter in parameters if parameter.grad is not None]
+
+
+def _is_finite(value: Tensor | None) -> bool:
+    return value is None or bool(value.isfinite().all())

@@ -15,7 +15,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from visioncore_engine.contracts import Batch, Index
-from visioncore_engine.errors import ConfigError, Problem
+from visioncore_engine.errors import ConfigError, Problem, RunError
 from visioncore_engine.objective import Objective, predict
 
 __all__ = [
@@ -82,7 +82,8 @@ class Agreement:
 
     loss: float
     non_finite: bool
-    stop: bool
+    stop: bool  # a signal came
+    end: bool  # a callback has had enough
 
 
 class Reduction:
@@ -126,14 +127,37 @@ class Reduction:
         model.train(training)
         self._terms = sorted(terms)
 
-    def weights(self, own: Mapping[str, float]) -> dict[str, float]:
-        """Total weight of each term over all processes, float64."""
+    def weights(self, own: Mapping[str, float], place: Mapping[str, int]) -> dict[str, float]:
+        """Total weight of each term over all processes, float64.
+
+        Parameters
+        ----------
+        own
+            Weight of each term in this process's share.
+        place
+            Counts that all processes must have alike, such as the step.
+
+        Raises
+        ------
+        RunError
+            Where the processes do not do the same work: a count differs.
+        """
         if world_size() == 1:
             return dict(own)
-        vector = torch.tensor([own.get(term, 0.0) for term in self._terms], dtype=torch.float64)
-        return dict(zip(self._terms, sum_over_processes(vector).tolist(), strict=True))
+        values = [*(own.get(term, 0.0) for term in self._terms), *map(float, place.values())]
+        totals = sum_over_processes(torch.tensor(values, dtype=torch.float64)).tolist()
+        num_terms = len(self._terms)
+        for (what, count), total in zip(place.items(), totals[num_terms:], strict=True):
+            if total != count * world_size():
+                raise RunError(
+                    f"run failed: the processes disagree on {what}: rank {dist.get_rank()} has {count}, the mean is "
+                    f"{total / world_size():g}; a callback does something on some of them only"
+                )
+        return dict(zip(self._terms, totals[:num_terms], strict=True))
 
-    def gradients(self, groups: Iterable[int], loss: Tensor | None, *, non_finite: bool, stop: bool) -> Agreement:
+    def gradients(
+        self, groups: Iterable[int], loss: Tensor | None, *, non_finite: bool, stop: bool, end: bool
+    ) -> Agreement:
         """Sum the gradients of every parameter that `groups` use, with the loss and the flags, in one reduction.
 
         Parameters
@@ -142,15 +166,15 @@ class Reduction:
             Groups of the global batch.
         loss
             This process's part of the loss, scalar; None where it has no share.
-        non_finite, stop
+        non_finite, stop, end
             Flags of this process.
         """
         own = 0.0 if loss is None else float(loss)
         if world_size() == 1:
-            return Agreement(own, non_finite, stop)
+            return Agreement(own, non_finite, stop, end)
         used = sorted(set().union(*(self._users.get(group, set()) for group in groups)))
         parameters = [self._parameters[place] for place in used]
-        tail = torch.tensor([own, float(non_finite), float(stop)])
+        tail = torch.tensor([own, float(non_finite), float(stop), float(end)])
         flat = torch.cat(
             [
                 *(
@@ -166,8 +190,8 @@ class Reduction:
             stop_at = start + parameter.numel()
             parameter.grad = flat[start:stop_at].view_as(parameter)
             start = stop_at
-        total, bad, ended = flat[start:].tolist()
-        return Agreement(total, bad > 0, ended > 0)
+        total, *flags = flat[start:].tolist()
+        return Agreement(total, *(flag > 0 for flag in flags))
 
 
 def _refuse_batch_statistics(model: nn.Module) -> None:

@@ -65,7 +65,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _say(str(error), error.exit_code, debug)
     except EngineError as error:
         text = str(error)
-        return _say(text if text.startswith(error.label) else f"{error.label}: {text}", error.exit_code, debug)
+        text = text if text.startswith(error.label) else f"{error.label}: {text}"
+        return _say(text, error.exit_code, debug or error.shows_traceback)
     except Exception:  # noqa: BLE001 - the outermost frame: whatever is left is a defect, and is shown whole
         text = "this is a defect of visioncore_engine or of a plugin named above: please report these lines"
         return _say(f"{text}, together with what `visioncore doctor` prints", 1, debug=True)
