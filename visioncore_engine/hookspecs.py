@@ -154,6 +154,16 @@ def visioncore_checks(config: RunConfig) -> Iterable[Problem]:
 
 
 @hookspec
+def visioncore_data_checks(config: RunConfig) -> Iterable[Problem]:
+    """Yield `errors.Problem` for what the headers of a run's data say is wrong, such as missing files.
+
+    Runs in ``visioncore check`` alone: the data may be on another machine than the one that resolves a run, and before
+    training they are opened anyway. Reads headers, never whole arrays, and imports no torch (NumPy only inside).
+    """
+    raise AssertionError("a specification is never called")
+
+
+@hookspec
 def visioncore_commands() -> Iterable[Command]:
     """Yield `component.Command` objects that join the command line: a name, a summary and a torch-free address."""
     raise AssertionError("a specification is never called")

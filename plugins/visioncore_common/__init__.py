@@ -5,12 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from visioncore_engine import Component, hookimpl
+from visioncore_engine.component import resolve_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from visioncore_engine.config.run import RunConfig
+    from visioncore_engine.errors import Problem
+
 __all__ = [
     "visioncore_callbacks",
+    "visioncore_data_checks",
     "visioncore_datasets",
     "visioncore_loggers",
     "visioncore_losses",
@@ -149,3 +154,10 @@ def visioncore_loggers() -> Iterator[Component]:
     yield _component("jsonl", "metrics.jsonl: an object per logged step", "loggers.jsonl:JSONL")
     yield _component("tensorboard", "scalars for TensorBoard (extra: tensorboard)", "loggers.tensorboard:TensorBoard")
     yield _component("wandb", "Weights & Biases, online or offline", "loggers.wandb:Wandb", "logger:WandbOptions")
+
+
+@hookimpl
+def visioncore_data_checks(config: RunConfig) -> Iterator[Problem]:
+    """Look at the headers of files of examples."""
+    if (config.data.plugin, config.data.name) == ("visioncore_common", "arrays"):
+        yield from resolve_address("visioncore_common.examples.headers:problems")(config)  # which imports NumPy

@@ -6,10 +6,15 @@ Only declarations stand here; options and builders are imported when a run uses 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from visioncore_engine.component import Command, Component
+from visioncore_engine.component import Command, Component, resolve_address
 from visioncore_engine.hookspecs import hookimpl
 from visioncore_neural import _data_components, _evaluation_components, _model_components
+
+if TYPE_CHECKING:
+    from visioncore_engine.config.run import RunConfig
+    from visioncore_engine.errors import Problem
 
 
 def _components(kind: str) -> Iterable[Component]:
@@ -94,6 +99,13 @@ def visioncore_evaluators() -> Iterable[Component]:
 def visioncore_regularizers() -> Iterable[Component]:
     """Yield regularizers."""
     return _components("regularizer")
+
+
+@hookimpl
+def visioncore_data_checks(config: RunConfig) -> Iterable[Problem]:
+    """Look at the headers of sessions on disk."""
+    if (config.data.plugin, config.data.name) == ("visioncore_neural", "sessions"):
+        yield from resolve_address("visioncore_neural.data.headers:problems")(config)  # which imports NumPy
 
 
 @hookimpl

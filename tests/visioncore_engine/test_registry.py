@@ -392,12 +392,16 @@ def test_other_hooks_are_checked_too(fakes, hook, value, expected):
     assert expected in only(with_hooks(fakes, **{hook: lambda: [value]}), "lab").error
 
 
-def test_checks_are_asked_and_their_failures_attributed(fakes):
-    registry = with_hooks(fakes, visioncore_checks=lambda config: [Problem(what=f"not {config}")])
-    assert registry.checks("this") == (Problem(what="not this"),)
-    assert with_hooks(fakes, visioncore_checks=lambda: ()).checks("this") == ()
-    assert with_hooks(fakes, visioncore_checks=lambda config: None).checks("this") == ()
-    failing = with_hooks(fakes, visioncore_checks=lambda config: 1 / 0)
-    told = message(failing.checks, "this")
-    assert "plugin lab (lab-x==2.0): visioncore_checks raised ZeroDivisionError" in told
-    assert "must yield Problem, got str" in message(with_hooks(fakes, visioncore_checks=lambda config: ["x"]).checks, 1)
+@pytest.mark.parametrize(("hook", "ask"), [("visioncore_checks", "checks"), ("visioncore_data_checks", "data_checks")])
+def test_checks_are_asked_and_their_failures_attributed(fakes, hook, ask):
+    def asking(check):
+        registry = with_hooks(fakes, **{hook: check})
+        assert getattr(registry, "data_checks" if ask == "checks" else "checks")("this") == ()
+        return getattr(registry, ask)
+
+    assert asking(lambda config: [Problem(what=f"not {config}")])("this") == (Problem(what="not this"),)
+    assert asking(lambda: ())("this") == ()
+    assert asking(lambda config: None)("this") == ()
+    told = message(asking(lambda config: 1 / 0), "this")
+    assert f"plugin lab (lab-x==2.0): {hook} raised ZeroDivisionError" in told
+    assert "must yield Problem, got str" in message(asking(lambda config: ["x"]), 1)

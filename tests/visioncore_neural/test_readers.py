@@ -15,7 +15,7 @@ from visioncore_neural.data.aliases import ALIASES
 from visioncore_neural.data.assemble import to_tchw
 from visioncore_neural.data.fingerprint import recording_fingerprint
 from visioncore_neural.data.folder import write_session
-from visioncore_neural.data.sessions import resolve_root
+from visioncore_neural.data.paths import resolve_root
 
 
 def content(**changes):

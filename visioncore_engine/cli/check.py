@@ -1,4 +1,4 @@
-"""Find every mistake in a run file at once, each with its line. Nothing is trained and torch is not imported."""
+"""Find every mistake in a run file and in the headers of its data. Nothing is trained, torch is not imported."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     add_run(parser)
     parser.add_argument("--build", action="store_true", help="also open the data and build the model (imports torch)")
+    parser.add_argument("--no-data", action="store_true", help="the data are not here: check the run file alone")
     parser.add_argument("--print", action="store_true", help="print the resolved run, each value with its origin")
     example(
         parser,
@@ -31,6 +32,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.print:
         print(resolved.to_yaml(), end="")
         return 0
+    if not arguments.no_data:
+        resolved.check_data()
     print(f"{arguments.run_file}: no mistake found")
     print("\n".join(columns((key, f"{choice.name} ({choice.plugin})") for key, choice in resolved.choices())))
     _tell_stale_schema(resolved)

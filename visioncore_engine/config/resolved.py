@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from visioncore_engine.config.node import Node, Origin
 from visioncore_engine.config.run import RunConfig
 from visioncore_engine.config.secrets import HIDDEN, is_secret_key, redact
 from visioncore_engine.config.text import to_yaml
-from visioncore_engine.errors import ConfigError, Problem, nearest
+from visioncore_engine.errors import ConfigError, DataError, Problem, nearest
 from visioncore_engine.options import Choice, slots
 from visioncore_engine.registry import Registry
 
@@ -73,6 +73,18 @@ class Resolved:
         """Folder of the file in which a key was written: what a relative path in its value starts from."""
         place = self.origin(key).rpartition(":")[0]
         return Path(place).parent if place in self.files else Path()
+
+    def check_data(self) -> None:
+        """Look at the headers of the data, which must be on this machine; torch is not needed.
+
+        Raises
+        ------
+        DataError
+            With everything that the plugins find wrong (`hookspecs.visioncore_data_checks`).
+        """
+        found = self.registry.data_checks(self.run)
+        if found:
+            raise DataError(*(replace(told, where=told.where or self.where(told.key)) for told in found))
 
     def history(self, key: str) -> tuple[Origin, ...]:
         """Every value that was written at a key, oldest first; the last one holds, and may be the default.

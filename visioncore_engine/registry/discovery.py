@@ -62,12 +62,14 @@ def discover(
         every.commands += found.commands
         every.sections += found.sections
         every.checks += found.checks
+        every.data_checks += found.data_checks
     return Registry(
         plugins=tuple(plugins),
         entries=tuple(sorted(every.entries, key=lambda entry: (entry.kind, entry.name, *_place(entry.plugin)))),
         declared_commands=tuple(sorted(every.commands, key=lambda item: (item.value.name, *_place(item.plugin)))),
         declared_sections=tuple(every.sections),
         declared_checks=tuple(every.checks),
+        declared_data_checks=tuple(every.data_checks),
     )
 
 

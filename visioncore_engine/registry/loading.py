@@ -38,6 +38,7 @@ class Found:
     commands: list[Declared[Command]] = field(default_factory=list)
     sections: list[Declared[str]] = field(default_factory=list)
     checks: list[Declared[Callable[[Any], Any]]] = field(default_factory=list)
+    data_checks: list[Declared[Callable[[Any], Any]]] = field(default_factory=list)
 
 
 def load(plugin: Plugin, importer: Callable[[], Any]) -> tuple[Plugin, Found]:
@@ -124,9 +125,10 @@ def _signature_error(error: pluggy.PluginValidationError, known: dict[str, Any])
 def _collect(hook: str, implementation: Any, plugin: Plugin, found: Found) -> None:
     """Call one hook implementation and file what it yields."""
     function = implementation.function
-    if hook == "visioncore_checks":
+    if hook in ("visioncore_checks", "visioncore_data_checks"):
         check = function if implementation.argnames else lambda _config: function()
-        found.checks.append(Declared(check, plugin, plugin.module))
+        kept = found.checks if hook == "visioncore_checks" else found.data_checks
+        kept.append(Declared(check, plugin, plugin.module))
         return
     try:
         yielded = list(function() or ())

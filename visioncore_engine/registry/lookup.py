@@ -32,6 +32,7 @@ class Registry:
     declared_commands: tuple[Declared[Command], ...] = ()
     declared_sections: tuple[Declared[str], ...] = ()
     declared_checks: tuple[Declared[Callable[[Any], Any]], ...] = ()
+    declared_data_checks: tuple[Declared[Callable[[Any], Any]], ...] = ()
 
     @cached_property
     def _index(self) -> dict[tuple[str, str], list[Entry]]:
@@ -65,6 +66,7 @@ class Registry:
             declared_commands=tuple(item for item in self.declared_commands if not names & item.plugin.names),
             declared_sections=tuple(item for item in self.declared_sections if not names & item.plugin.names),
             declared_checks=tuple(item for item in self.declared_checks if not names & item.plugin.names),
+            declared_data_checks=tuple(item for item in self.declared_data_checks if not names & item.plugin.names),
         )
 
     def find(self, kind: str, reference: str) -> Entry:
@@ -106,24 +108,17 @@ class Registry:
         PluginError
             Where a check itself fails; names the plugin.
         """
-        problems: list[Problem] = []
-        for check in self.declared_checks:
-            try:
-                found = tuple(check.value(config) or ())
-            except Exception as error:
-                raise PluginError(
-                    Problem(
-                        what=f"plugin {check.plugin}: visioncore_checks raised {describe_error(error)}",
-                        todo=f"mend the plugin, or block it: plugins.block: [{check.plugin.name}]",
-                    )
-                ) from error
-            strangers = [item for item in found if not isinstance(item, Problem)]
-            if strangers:
-                raise PluginError(
-                    f"plugin {check.plugin}: visioncore_checks must yield Problem, got {type(strangers[0]).__name__}"
-                )
-            problems.extend(found)
-        return tuple(problems)
+        return _ask(self.declared_checks, "visioncore_checks", config)
+
+    def data_checks(self, config: Any) -> tuple[Problem, ...]:
+        """Ask every plugin what the headers of a resolved run's data say is wrong.
+
+        Raises
+        ------
+        PluginError
+            Where a check itself fails; names the plugin.
+        """
+        return _ask(self.declared_data_checks, "visioncore_data_checks", config)
 
     def _unknown(self, kind: str, prefix: str, name: str) -> Problem:
         plural = KINDS[kind].plural
@@ -150,6 +145,25 @@ class Registry:
             ]
         owner = f" in plugin {prefix!r}" if prefix else ""
         return Problem(what=f"no {kind} named {name!r}{owner}", todo=_join(hints))
+
+
+def _ask(checks: Iterable[Declared[Callable[[Any], Any]]], hook: str, config: Any) -> tuple[Problem, ...]:
+    problems: list[Problem] = []
+    for check in checks:
+        try:
+            found = tuple(check.value(config) or ())
+        except Exception as error:
+            raise PluginError(
+                Problem(
+                    what=f"plugin {check.plugin}: {hook} raised {describe_error(error)}",
+                    todo=f"mend the plugin, or block it: plugins.block: [{check.plugin.name}]",
+                )
+            ) from error
+        strangers = [item for item in found if not isinstance(item, Problem)]
+        if strangers:
+            raise PluginError(f"plugin {check.plugin}: {hook} must yield Problem, got {type(strangers[0]).__name__}")
+        problems.extend(found)
+    return tuple(problems)
 
 
 def _require_kind(kind: str) -> None:

@@ -78,6 +78,8 @@ class MappedArray:
         DataError
             Where it is missing, truncated, or holds Python objects.
         """
+        with _lock:
+            _open.pop(str(path), None)  # the file may have been replaced since this process last read it
         array = _opened(str(path))
         return cls(str(path), tuple(array.shape), array.dtype)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from visioncore_engine.contracts import ReaderFacts
 
 __all__ = ["Folder", "Hdf5", "Npz"]
+
+_PER_FRAME = ("stim", "robs", "valid", "trial", "split", "behavior", "eyepos", "repeat_frame", "repeat_trial")
+_DAMAGED = (OSError, ValueError, KeyError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError)
 
 
 class Folder:
@@ -43,6 +46,8 @@ class Folder:
     def read(self) -> Recording:
         """Open the session; headers only."""
         return read_session(self._path)
+
+    headers = read
 
 
 class Npz:
@@ -69,6 +74,13 @@ class Npz:
         DataError
             For a file that is missing, damaged, or holds Python objects; and where arrays are missing or do not fit.
         """
+        return assemble(self._arrays(self._array), self._options, self._path)
+
+    def headers(self) -> Recording:
+        """Read what the arrays are, not their values: a recording whose arrays are all zero. Raises as `read`."""
+        return assemble(self._arrays(self._header), _without_repeats(self._options), self._path)
+
+    def _arrays(self, get: Callable[[Any, str, str], np.ndarray]) -> dict[str, np.ndarray]:
         _must_exist(self._path)
         with self._path.open("rb") as file:  # NumPy leaves files open that it cannot read
             try:
@@ -79,14 +91,25 @@ class Npz:
                 what = "is one array, not an archive of named arrays (.npz)"
                 raise DataError(Problem(where=str(self._path), what=what))
             found = find_keys(archive.files, self._options.keys, str(self._path))
-            arrays = {name: self._array(archive, key) for name, key in found.items()}
-        return assemble(arrays, self._options, self._path)
+            return {name: get(archive, name, key) for name, key in found.items()}
 
-    def _array(self, archive: Mapping[str, Any], key: str) -> np.ndarray:
+    def _array(self, archive: Any, name: str, key: str) -> np.ndarray:
         try:
             return np.asarray(archive[key])
-        except (OSError, ValueError, zipfile.BadZipFile, zlib.error, EOFError) as error:
+        except _DAMAGED as error:
             raise _unreadable(self._path, key, error) from error
+
+    def _header(self, archive: Any, name: str, key: str) -> np.ndarray:
+        member = key if key in archive.zip.namelist() else f"{key}.npy"
+        try:
+            with archive.zip.open(member) as file:
+                version = np.lib.format.read_magic(file)
+                parse = np.lib.format.read_array_header_1_0 if version == (1, 0) else _read_long_header
+                shape, _, dtype = parse(file)
+        except _DAMAGED as error:
+            raise _unreadable(self._path, key, error) from error
+        bare = _without_values(name, shape, dtype)
+        return self._array(archive, name, key) if bare is None else bare
 
 
 class Hdf5:
@@ -113,6 +136,13 @@ class Hdf5:
         DataError
             For a file that is missing or damaged; and where arrays are missing or do not fit.
         """
+        return assemble(self._arrays(self._array), self._options, self._path)
+
+    def headers(self) -> Recording:
+        """Read what the arrays are, not their values: a recording whose arrays are all zero. Raises as `read`."""
+        return assemble(self._arrays(self._header), _without_repeats(self._options), self._path)
+
+    def _arrays(self, get: Callable[[Any, str, str], np.ndarray]) -> dict[str, np.ndarray]:
         import h5py
 
         _must_exist(self._path)
@@ -124,13 +154,18 @@ class Hdf5:
             datasets: list[str] = []
             file.visititems(lambda name, item: datasets.append(name) if isinstance(item, h5py.Dataset) else None)
             found = find_keys(datasets, self._options.keys, str(self._path))
-            arrays = {name: self._array(file, key) for name, key in found.items()}
+            arrays = {name: get(file, name, key) for name, key in found.items()}
             for name in ("dt", "name", "subject", "degrees_per_pixel"):
                 if name not in arrays and name in file.attrs:
                     arrays[name] = np.asarray(file.attrs[name])
-        return assemble(arrays, self._options, self._path)
+        return arrays
 
-    def _array(self, file: Any, key: str) -> np.ndarray:
+    def _header(self, file: Any, name: str, key: str) -> np.ndarray:
+        stored = file[key]
+        bare = _without_values(name, stored.shape, stored.dtype)
+        return self._array(file, name, key) if bare is None else bare
+
+    def _array(self, file: Any, name: str, key: str) -> np.ndarray:
         try:
             array = np.asarray(file[key][()])
         except (OSError, ValueError, KeyError) as error:
@@ -140,6 +175,22 @@ class Hdf5:
                 Problem(where=str(self._path), key=key, what="holds objects, not numbers", given=f"dtype {array.dtype}")
             )
         return array
+
+
+def _without_values(name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray | None:
+    """Zeros that take no memory; None where the values are few and say something, so that they must be read."""
+    if name not in _PER_FRAME or dtype.kind not in "biuf":
+        return None
+    # A mask may be stored as numbers, which would be compared one by one.
+    return np.broadcast_to(np.zeros((), dtype=bool if name == "valid" else dtype), shape)
+
+
+def _without_repeats(options: ArchiveOptions) -> ArchiveOptions:
+    return options.model_copy(update={"repeats": False})  # appending them would need memory for all frames
+
+
+def _read_long_header(file: Any) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    return np.lib.format.read_array_header_2_0(file, max_header_size=100_000)
 
 
 def _must_exist(path: Path) -> None:
