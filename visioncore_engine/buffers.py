@@ -11,8 +11,8 @@ __all__ = ["BufferKeeper"]
 class BufferKeeper:
     """Copies of a model's buffers (running statistics and the like) from before the current step.
 
-    Only buffers that changed since the last step are copied again, so that constant ones (grids, masks) cost nothing
-    after the first: torch counts changes in place, and what is assigned is another tensor.
+    All of them are copied in every step: torch's counter of changes in place (`Tensor._version`) does not see those of
+    batch normalisation.
 
     Parameters
     ----------
@@ -22,26 +22,26 @@ class BufferKeeper:
 
     def __init__(self, model: nn.Module) -> None:
         self._places = [(part, name) for part in model.modules() for name in part._buffers]  # noqa: SLF001 - `named_buffers` walks all parts in every step
-        self._kept: dict[int, tuple[Tensor, int, Tensor]] = {}
+        self._copies: dict[int, Tensor] = {}
 
+    @torch.no_grad()
     def keep(self) -> None:
         """Remember the buffers as they are."""
         for number, (part, name) in enumerate(self._places):
-            buffer = part._buffers[name]  # noqa: SLF001 - as above
-            if buffer is not None and not self._is_kept(number, buffer):
-                self._kept[number] = (buffer, buffer._version, buffer.detach().clone())  # noqa: SLF001 - torch's count of changes in place
+            buffer, copy = part._buffers[name], self._copies.get(number)  # noqa: SLF001 - as above
+            if buffer is None:
+                self._copies.pop(number, None)
+            elif copy is not None and copy.shape == buffer.shape:
+                copy.copy_(buffer)
+            else:
+                self._copies[number] = buffer.detach().clone()
 
+    @torch.no_grad()
     def restore(self) -> None:
         """Take the buffers back to what was kept."""
         for number, (part, name) in enumerate(self._places):
-            buffer = part._buffers[name]  # noqa: SLF001 - as above
-            if number not in self._kept or (buffer is not None and self._is_kept(number, buffer)):
-                continue
-            original, _, copy = self._kept[number]
-            with torch.no_grad():
-                part._buffers[name] = original.copy_(copy)  # noqa: SLF001 - as above
-            self._kept[number] = (original, original._version, copy)  # noqa: SLF001 - as above
-
-    def _is_kept(self, number: int, buffer: Tensor) -> bool:
-        kept = self._kept.get(number)
-        return kept is not None and kept[0] is buffer and kept[1] == buffer._version  # noqa: SLF001 - as above
+            buffer, copy = part._buffers[name], self._copies.get(number)  # noqa: SLF001 - as above
+            if buffer is not None and copy is not None and copy.shape == buffer.shape:
+                buffer.copy_(copy)
+            else:
+                part._buffers[name] = None if copy is None else copy.clone()  # noqa: SLF001 - as above
