@@ -81,8 +81,9 @@ def test_every_public_name_is_documented(modules, packages):
 
 
 def documented(method: ast.FunctionDef | ast.AsyncFunctionDef, lines: list[str]) -> bool:
-    """Has a docstring, or says on its first line why it needs none."""
-    return bool(ast.get_docstring(method)) or "noqa: D102" in lines[method.lineno - 1]
+    """Has a docstring, is a setter (its property has one), or says on its first line why it needs none."""
+    setter = any(ast.unparse(decorator).endswith(".setter") for decorator in method.decorator_list)
+    return setter or bool(ast.get_docstring(method)) or "noqa: D102" in lines[method.lineno - 1]
 
 
 def test_files_are_small(modules):
@@ -94,7 +95,7 @@ def test_files_are_small(modules):
 def test_every_exemption_says_why(modules, word):
     """`# noqa: CODE - reason`, `# type: ignore[code]  # reason`."""
     reasons = {
-        "noqa": re.compile(r"#\s*noqa: [A-Z]+\d+(, ?[A-Z]+\d+)* --? \w"),
+        "noqa": re.compile(r"#\s*noqa: [A-Z]+\d+(, ?[A-Z]+\d+)* --? \S"),
         "type: ignore": re.compile(r"#\s*type: ignore\[[\w-]+(, ?[\w-]+)*\]\s+# \S"),
     }
     found = [
