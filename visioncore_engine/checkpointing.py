@@ -87,8 +87,6 @@ class CheckpointWriter(pl.Callback):
     ) -> None:
         """Save what is due, and end here where all processes agreed to stop."""
         assert isinstance(pl_module, TrainingModule)
-        if batch_idx == 0:  # an epoch that starts has seen no validation, though Lightning counts one where it resumes
-            trainer.fit_loop.epoch_loop.val_loop.batch_progress.total.reset()
         if pl_module.stop_agreed:
             if trainer.global_step != self._saved_step:
                 self._save(trainer)

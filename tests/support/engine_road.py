@@ -102,11 +102,17 @@ class EngineRoad:
         return self.newest(folder)["state_dict"]
 
     def state(self, folder="run"):
-        """Everything in the newest checkpoint but when, where and by which command it was trained."""
-        payload = self.newest(folder)
-        own = {name: value for name, value in payload["visioncore"].items() if name != "record"}
-        own["run"] = {name: value for name, value in own["run"].items() if name != "run"}
-        return {**payload, "visioncore": own}
+        """Everything in every checkpoint but when, where and by which command it was trained."""
+        return {path.name: _lasting(read_checkpoint(path)) for path in self.checkpoints(folder).glob("*.ckpt")}
+
+
+def _lasting(payload):
+    own = {name: value for name, value in payload["visioncore"].items() if name != "record"}
+    own["run"] = {name: value for name, value in own["run"].items() if name != "run"}
+    # Lightning counts validation batches for its own progress bar, twice where a run resumes at the start of an epoch.
+    loops = payload["loops"]["fit_loop"]
+    fit = {name: value for name, value in loops.items() if name != "epoch_loop.val_loop.batch_progress"}
+    return {**payload, "visioncore": own, "loops": {**payload["loops"], "fit_loop": fit}}
 
 
 def differences(one, other, path=""):
