@@ -25,6 +25,7 @@ from visioncore_engine.objective import predict
 from visioncore_engine.options import OptimizerOptions
 from visioncore_engine.reduction import Agreement, Reduction, agree, union_over_processes, world_size
 from visioncore_engine.scoring import Scoring
+from visioncore_engine.sinks import Sinks
 from visioncore_engine.stopping import AgreeingTrainer
 
 __all__ = ["TrainingModule"]
@@ -309,19 +310,20 @@ class TrainingModule(pl.LightningModule):
             "scores": dict(self.scores),
             "losses": list(self._losses),
             "skipped": {"all": self.num_skipped, "non_finite": self._policy.num_skipped},
-            "loggers": {
-                choice.id: getattr(logger, "resume_id", None)
-                for choice, logger in zip(self.parts.run.loggers, self.trainer.loggers, strict=False)  # rank 0 logs
-            },
+            "loggers": self._logger_state(),
             "torch_threads": torch.get_num_threads(),
         }
+
+    def _logger_state(self) -> dict[str, str | None]:
+        sinks = self.trainer.logger
+        return sinks.state() if isinstance(sinks, Sinks) else {}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take back what Lightning does not know of."""
         own = checkpoint["visioncore"]
         self.scores = dict(own["scores"])
         self._losses = list(own["losses"])
-        skipped = own.get("skipped", {"all": 0, "non_finite": 0})  # the first files have no such count
+        skipped = own["skipped"]
         self.num_skipped, self._policy.num_skipped = skipped["all"], skipped["non_finite"]
         if self.parts.scheduler:
             self.parts.scheduler.restore(own["scheduler"])

@@ -89,17 +89,26 @@ class UnrulyLogger(Logger):
 
     name = "unruly"
     version = 0
+    place = "log"
 
     def __init__(self, options, facts):
         super().__init__()
+        handle("build", facts)
         self.resume_id = facts.resume_id
 
     def log_hyperparams(self, params, *args, **kwargs):
-        handle("log_hyperparams", params)
+        pass
 
     def log_metrics(self, metrics, step=None):
-        handle("log", dict(metrics), step)
+        handle(self.place, dict(metrics), step)
         self.resume_id = str(step)
 
     def finalize(self, status):
         handle("finalize", status)
+
+
+class UnrulyAtOnce(UnrulyLogger):
+    """Hands what is logged to the handler ``log_at_once``, in the training thread."""
+
+    writes_at_once = True
+    place = "log_at_once"

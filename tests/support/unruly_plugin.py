@@ -30,4 +30,4 @@ def visioncore_models():
 @hookimpl
 def visioncore_loggers():
     yield Component(name="unruly", summary="logs to a test", build=f"{PARTS}:UnrulyLogger")
-    yield Component(name="unruly_too", summary="logs to a test as well", build=f"{PARTS}:UnrulyLogger")
+    yield Component(name="unruly_at_once", summary="logs to a test at once", build=f"{PARTS}:UnrulyAtOnce")

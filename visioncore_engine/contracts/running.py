@@ -28,7 +28,19 @@ class CallbackFacts:
 
 @dataclass(frozen=True)
 class LoggerFacts:
-    """What a logger is built with. `resume_id` is what the logger kept in the checkpoint, None on a fresh run."""
+    """What a logger is built with. `resume_id` is what the logger kept in the checkpoint, None on a fresh run.
+
+    Only the first process builds loggers. `log_metrics`, `save` and `finalize` are called in a thread of the logger's
+    own; what it cannot take in time is dropped and counted, and one that raises is switched off: training goes on. A
+    `StorageError` of `visioncore_engine.errors` ends the run. A logger may have these attributes:
+
+    ``resume_id``
+        Text that comes back here after a resume.
+    ``patience``
+        Seconds that the end of a run waits for rows on their way; 2 by default.
+    ``writes_at_once``
+        True for a local file that is the record of the run: called in the training thread, nothing is dropped.
+    """
 
     run_dir: Path
     run_name: str

@@ -14,7 +14,7 @@ from visioncore_engine.errors import StorageError
 
 __all__ = ["RunLogger", "storage"]
 
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EIO)
 
 
 @contextmanager
@@ -38,13 +38,11 @@ def storage(path: Path) -> Iterator[None]:
 class RunLogger(Logger):
     """A logger of one run; the engine calls `log_metrics` and `finalize`, and keeps `resume_id` in checkpoints.
 
-    Attributes
-    ----------
-    resume_id
-        What the logger needs to go on after a resume; comes back in `contracts.LoggerFacts`.
+    What the attributes mean stands in `contracts.LoggerFacts`.
     """
 
     resume_id: str | None = None
+    writes_at_once = False
 
     @property
     def name(self) -> str:

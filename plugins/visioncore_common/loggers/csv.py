@@ -24,6 +24,10 @@ class CSV(RunLogger):
     run, as most values appear at the first validation. Rows beyond the checkpoint that a run resumes from are dropped.
     """
 
+    writes_at_once = (
+        True  # it is the record of the run: no row may be dropped, and a row takes well under a millisecond
+    )
+
     def __init__(self, options: Options, facts: LoggerFacts) -> None:
         super().__init__()
         del options  # it has none

@@ -23,6 +23,8 @@ class JSONL(RunLogger):
     are dropped.
     """
 
+    writes_at_once = True  # as for the CSV
+
     def __init__(self, options: Options, facts: LoggerFacts) -> None:
         super().__init__()
         del options  # it has none

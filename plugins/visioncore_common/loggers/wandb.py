@@ -1,10 +1,8 @@
-"""Weights & Biases, kept at arm's length: training never waits for it and never fails because of it."""
+"""Weights & Biases, kept at arm's length: training never fails because of it."""
 
 from __future__ import annotations
 
 import logging
-import queue
-import threading
 import uuid
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
@@ -22,16 +20,14 @@ if TYPE_CHECKING:
 __all__ = ["Wandb"]
 
 _log = logging.getLogger(__name__)
-_CAPACITY = 10_000  # logged steps that wait while a server is slow; about 10 MB with a hundred values each
 
 
 class Wandb(RunLogger):
-    """Hands what is logged to a thread of its own through a bounded queue.
+    """Opens the run at the first logged value, which the engine hands over in a thread of its own.
 
-    The thread opens the run at the first logged value. Where the server cannot be reached in `timeout` seconds, or
-    there are no credentials, it warns once and goes on offline; where that fails too, it warns and drops what comes.
-    `wandb sync` uploads an offline run. A resumed run keeps its id; values are drawn over `step`, so that steps that
-    were logged before a crash and after the resume lie on each other.
+    Where the server cannot be reached in `timeout` seconds, or there are no credentials, it warns once and goes on
+    offline; what else fails is the engine's to tell. `wandb sync` uploads an offline run. A resumed run keeps its id;
+    values are drawn over `step`, so that steps that were logged before a crash and after the resume lie on each other.
 
     Parameters
     ----------
@@ -49,74 +45,33 @@ class Wandb(RunLogger):
     ) -> None:
         super().__init__()
         self.resume_id: str = facts.resume_id or uuid.uuid4().hex[:12]
+        self.patience = 2 * options.timeout + 5.0  # a run that ends at once is opened and closed
         self._options, self._facts, self._opener = options, facts, opener
-        self._waiting: queue.Queue[dict[str, float] | None] = queue.Queue(_CAPACITY)
-        self._thread: threading.Thread | None = None
-        self._num_dropped = 0
-        self._status = ""
+        self._run: Run | None = None
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Queue values of a step; returns at once."""
+        """Log values of a step."""
         if self._options.mode == "disabled":
             return
-        if self._thread is None:
-            self._status = ""
-            self._thread = threading.Thread(target=self._work, name="visioncore-wandb", daemon=True)
-            self._thread.start()
-        try:
-            self._waiting.put_nowait({"step": 0 if step is None else step, **metrics})
-        except queue.Full:
-            self._num_dropped += 1
-            if self._num_dropped == 1:
-                _warn(f"{_CAPACITY} logged steps wait for the server; later ones are dropped (metrics.csv has them)")
+        if self._run is None:
+            self._run = self._open()
+        self._run.log({"step": 0 if step is None else step, **metrics})
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
-        """Send what waits and close the run; gives up after the option `timeout` and a few seconds."""
-        if self._thread is None:
-            return
-        self._status = status
-        try:
-            self._waiting.put(None, timeout=self._options.timeout)
-            self._thread.join(self._options.timeout + 5.0)
-        except queue.Full:
-            pass  # the thread is alive and far behind: said below
-        if self._thread.is_alive():
-            _warn("the run is not closed yet; what is missing there stands in metrics.csv")
-        self._thread = None
-
-    def _work(self) -> None:
-        run = self._open()
-        while (values := self._waiting.get()) is not None:
-            if run is None:
-                continue  # the queue is emptied all the same, so that nobody waits for room in it
-            try:
-                run.log(values)
-            except Exception as error:  # noqa: BLE001 - a tracker may fail in any way, none of them ends a training
-                _warn(f"could not log: {error}; nothing more goes there, metrics.csv has it")
-                run = None
+        """Send what waits and close the run."""
+        run, self._run = self._run, None
         if run is not None:
-            try:
-                run.finish(exit_code=0 if self._status == "success" else 1)
-            except Exception as error:  # noqa: BLE001 - as above
-                _warn(f"could not close the run: {error}")
+            run.finish(exit_code=0 if status == "success" else 1)
 
-    def _open(self) -> Run | None:
+    def _open(self) -> Run:
         run_id = self.resume_id
         if self._options.mode == "online":
             try:
                 return self._opener(self._options, self._facts, run_id, "online")
-            except Exception as error:  # noqa: BLE001 - as above
-                _warn(f"could not open the run online: {error}; going on offline")
+            except Exception as error:  # noqa: BLE001 - a tracker may fail in any way, none of them ends a training
+                _log.warning("wandb: could not open the run online: %s; going on offline", error)
                 # wandb keeps the id of a run that it could not open occupied, until this process ends.
                 run_id = run_id if isinstance(error, PermissionError) else f"{run_id}-offline"
-        try:
-            return self._opener(self._options, self._facts, run_id, "offline")
-        except Exception as error:  # noqa: BLE001 - as above
-            _warn(f"could not open the run offline: {error}; nothing goes there, metrics.csv has it")
-            return None
-
-
-def _warn(message: str) -> None:
-    _log.warning("wandb: %s", message)
+        return self._opener(self._options, self._facts, run_id, "offline")
