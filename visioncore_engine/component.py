@@ -98,12 +98,21 @@ class Kind:
         return f"visioncore_{self.plural}"
 
 
-def _kind(name: str, noun: str, summary: str, *, plural: str = "", options: str = "Options", returns: str = "") -> Kind:
+def _kind(
+    name: str,
+    noun: str,
+    summary: str,
+    *,
+    plural: str = "",
+    options: str = "Options",
+    returns: str = "",
+    home: str = "contracts",
+) -> Kind:
     return Kind(
         name=name,
         plural=plural or f"{name}s",
-        facts=f"visioncore_engine.contracts:{noun}Facts",
-        returns=returns or f"visioncore_engine.contracts:{noun}",
+        facts=f"visioncore_engine.{home}:{noun}Facts",
+        returns=returns or f"visioncore_engine.{home}:{noun}",
         summary=summary,
         options=f"visioncore_engine.options:{options}",
     )
@@ -143,6 +152,8 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             _kind("scheduler", "Scheduler", "factor on every base rate, as a function of the optimizer step"),
             _kind("callback", "Callback", "Lightning callback", returns="pytorch_lightning:Callback"),
             _kind("logger", "Logger", "Lightning logger", returns="pytorch_lightning.loggers:Logger"),
+            # Starting a run needs no torch, so this contract stands on the other side of the torch line.
+            _kind("launcher", "Launcher", "gives a run its processes, here or on a cluster", home="launch"),
         )
     }
 )

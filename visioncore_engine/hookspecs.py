@@ -145,6 +145,12 @@ def visioncore_loggers() -> Iterable[Component]:
 
 
 @hookspec
+def visioncore_launchers() -> Iterable[Component]:
+    """Yield launchers: ``launch``; build a `visioncore_engine.launch.Launcher`, without torch."""
+    raise AssertionError("a specification is never called")
+
+
+@hookspec
 def visioncore_checks(config: RunConfig) -> Iterable[Problem]:
     """Yield `errors.Problem` for combinations in a resolved run (`config.RunConfig`) that the plugin knows to be wrong.
 

@@ -8,13 +8,17 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from visioncore_engine.config import Resolved
-from visioncore_engine.errors import ConfigError, Problem
+from visioncore_engine.config.resolve import resolve
+from visioncore_engine.errors import ConfigError, Problem, UserError
+from visioncore_engine.registry import Registry
 
 __all__ = ["check_resume"]
 
 # What may always differ: where results go, how fast windows are read, and how long the run is.
 FREE = (
     "evaluate.*",
+    "launch",
+    "launch.*",
     "loader.evaluation_batch_size",
     "loader.prefetch",
     "loggers.*",
@@ -43,7 +47,7 @@ def check_resume(resolved: Resolved, saved: Mapping[str, Any]) -> None:
         Listing every difference that neither is free nor allowed by ``policies.resume_changes``.
     """
     allowed = (*FREE, *resolved.run.policies.resume_changes)
-    before, now = dict(_leaves(saved)), dict(_leaves(resolved.dump()))
+    before, now = dict(_leaves(_filled(saved, resolved.registry))), dict(_leaves(resolved.dump()))
     problems = [
         Problem(
             what=f"the checkpoint was trained with {_shown(before, key)}",
@@ -57,6 +61,14 @@ def check_resume(resolved: Resolved, saved: Mapping[str, Any]) -> None:
     ]
     if problems:
         raise ConfigError(*problems)
+
+
+def _filled(saved: Mapping[str, Any], registry: Registry) -> Mapping[str, Any]:
+    """Saved run with today's defaults for options that did not exist when it was written; as it is where it fails."""
+    try:
+        return resolve(saved, registry=registry).dump()
+    except UserError:  # an option or component is gone: the comparison names it
+        return saved
 
 
 def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

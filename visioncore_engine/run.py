@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 import torch.distributed as dist
-from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from pytorch_lightning.loggers import Logger
 
 from visioncore_engine import record as records
@@ -33,16 +32,17 @@ from visioncore_engine.display import ProgressDisplay, describe_parts, parameter
 from visioncore_engine.errors import CheckpointError, ConfigError, EngineError, Problem, RunError
 from visioncore_engine.evaluation import evaluate_split, write_results
 from visioncore_engine.folder import RunFolder, write_text
-from visioncore_engine.launch import launch, worker_run_dir
+from visioncore_engine.launch import Place
+from visioncore_engine.launch.entry import Entry, begin, enter
 from visioncore_engine.module import TrainingModule
 from visioncore_engine.options import OptimizerOptions
 from visioncore_engine.restore import load
 from visioncore_engine.resume import check_resume
 from visioncore_engine.signals import flagged_signals, own_signals
 from visioncore_engine.stopping import AgreeingTrainer
-from visioncore_engine.strategy import GlobalBatchStrategy
+from visioncore_engine.strategy import GlobalBatchStrategy, PlacedProcesses
 
-__all__ = ["RunResult", "dry_build", "train"]
+__all__ = ["RunResult", "count_gpus", "dry_build", "train", "train_entered"]
 
 
 # What Lightning warns of and we know better: our loader reads ahead by a thread, we log when the run file says, the
@@ -61,6 +61,7 @@ class RunResult:
 
     run_dir: Path
     scores: Mapping[str, float]
+    handed_to: str = ""  # who trains it later, where nobody has yet
 
 
 def dry_build(resolved: Resolved) -> str:
@@ -99,40 +100,44 @@ def train(resolved: Resolved, *, resume: bool = False, quiet: bool = False) -> R
     RunError
         Where a plugin or the numbers failed.
     """
-    run = resolved.run
-    launched = worker_run_dir()
-    folder = RunFolder(launched) if launched else RunFolder.open(run.run.name or "run", run.run.dir, resume=resume)
-    num_processes = _num_processes(resolved)
-    if num_processes > 1 and not launched:
-        _begin(folder, resolved, resume=resume)
-        launch(folder.run_file, num_processes, resolved.registry, resume=resume, quiet=quiet)
-        scores = json.loads((folder.path / "scores.json").read_text())["validation"]
-        return RunResult(folder.path, {f"val/{name}": value for name, value in scores.items()})
-    return _train_here(resolved, folder, num_processes, resume=resume, quiet=quiet)
+    entry = enter(resolved, resume=resume, quiet=quiet, count_gpus=partial(count_gpus, resolved))
+    return train_entered(resolved, entry, quiet=quiet)
 
 
-def _train_here(resolved: Resolved, folder: RunFolder, num_processes: int, *, resume: bool, quiet: bool) -> RunResult:
+def train_entered(resolved: Resolved, entry: Entry, *, quiet: bool = False) -> RunResult:
+    """Train in this process, if it is one of those that train; else tell what others did."""
+    if entry.place is not None:
+        return _train_here(resolved, entry, entry.place, quiet=quiet)
+    folder = entry.folder
+    if entry.handed_to:
+        return RunResult(folder.path, {}, entry.handed_to)
+    scores = json.loads((folder.path / "scores.json").read_text())["validation"]
+    return RunResult(folder.path, {f"val/{name}": value for name, value in scores.items()})
+
+
+def _train_here(resolved: Resolved, entry: Entry, place: Place, *, quiet: bool) -> RunResult:
     """Train in this process, which may be one of several."""
-    run, first = resolved.run, int(os.environ.get("RANK", "0")) == 0 or num_processes == 1
+    run, folder, resume, first = resolved.run, entry.folder, entry.resume, place.rank == 0
     quiet = quiet or not first
     saved = _last_checkpoint(folder) if resume else None
     if saved:
         check_resume(resolved, saved[1]["visioncore"]["run"])
     if run.trainer.threads is not None:
         torch.set_num_threads(run.trainer.threads)
+    _check_devices(resolved, place)
     device = _device(resolved)
     state = saved[1]["visioncore"]["data_state"] if saved else None
     parts = build(resolved, fused=_fused(resolved, device), state=state)
     record = _record(resolved, parts, folder if resume else None)
     if first:
-        _begin(folder, resolved, resume=resume or num_processes > 1)
+        begin(folder, resolved, keep=resume or entry.begun)
         write_text(folder.record_file, records.to_json(record))
     if not quiet:
         print(describe_parts(parts, device=device, precision=run.trainer.precision), flush=True)  # noqa: T201 - asked for
     module = TrainingModule(parts, {"run": resolved.dump(), "record": record})
     with _quiet_lightning(), _failures_named(resolved):
         loggers = _loggers(resolved, folder, saved[1] if saved else None) if first else []
-        trainer = _trainer(resolved, parts, folder, loggers, num_processes, quiet=quiet)
+        trainer = _trainer(resolved, parts, folder, loggers, place, quiet=quiet)
         own_signals(trainer)
         with flagged_signals(module):
             trainer.fit(
@@ -142,8 +147,8 @@ def _train_here(resolved: Resolved, folder: RunFolder, num_processes: int, *, re
                     parts.validation,
                     run.loader.evaluation_batch_size,
                     items=fixed_part(parts.validation, run.loader.validation_fraction, run.seed),
-                    rank=trainer.global_rank,
-                    world_size=num_processes,
+                    rank=place.rank,
+                    world_size=place.world_size,
                 ),
                 ckpt_path=str(saved[0]) if saved else None,
                 weights_only=True,
@@ -161,13 +166,6 @@ def _train_here(resolved: Resolved, folder: RunFolder, num_processes: int, *, re
     _write_report(folder, resolved)
     scores = {f"val/{name}": value for result in results.values() for name, value in result.scalars.items()}
     return RunResult(folder.path, scores)
-
-
-def _begin(folder: RunFolder, resolved: Resolved, *, resume: bool) -> None:
-    """Make the run folder, with the resolved run in it; a run that goes on keeps the one that it began with."""
-    folder.create()
-    if not resume:
-        write_text(folder.run_file, resolved.to_yaml())
 
 
 def _record(resolved: Resolved, parts: Parts, before: RunFolder | None) -> dict[str, Any]:
@@ -210,23 +208,24 @@ def _last_checkpoint(folder: RunFolder) -> tuple[Path, dict[str, Any]] | None:
         return previous, payload
 
 
-def _num_processes(resolved: Resolved) -> int:
-    """Processes of the run: one per device; several on a CPU where the run file says so."""
-    trainer = resolved.run.trainer
-    num_gpus = torch.cuda.device_count() if trainer.accelerator != "cpu" else 0
-    if trainer.devices == "auto":
-        return max(1, num_gpus)
-    if num_gpus and trainer.devices > num_gpus:
+def count_gpus(resolved: Resolved) -> int:
+    """GPUs of this host that the run may use."""
+    return torch.cuda.device_count() if resolved.run.trainer.accelerator != "cpu" else 0
+
+
+def _check_devices(resolved: Resolved, place: Place) -> None:
+    """Refuse more processes on this host than it has GPUs, where it has any that the run may use."""
+    num_gpus = count_gpus(resolved)
+    if num_gpus and place.local_world_size > num_gpus:
         raise ConfigError(
             Problem(
                 what=f"{num_gpus} devices are present",
                 where=resolved.where("trainer.devices"),
                 key="trainer.devices",
-                given=str(trainer.devices),
+                given=str(place.local_world_size),
                 todo=f"ask for {num_gpus} at most, or write auto",
             )
         )
-    return trainer.devices
 
 
 def _device(resolved: Resolved) -> str:
@@ -257,7 +256,7 @@ def _loggers(resolved: Resolved, folder: RunFolder, saved: Mapping[str, Any] | N
 
 
 def _trainer(
-    resolved: Resolved, parts: Parts, folder: RunFolder, loggers: list[Logger], num_processes: int, *, quiet: bool
+    resolved: Resolved, parts: Parts, folder: RunFolder, loggers: list[Logger], place: Place, *, quiet: bool
 ) -> pl.Trainer:
     options, checkpoint = resolved.run.trainer, resolved.run.checkpoint
     facts = CallbackFacts(folder.path, checkpoint.monitor, checkpoint.mode, parts.total_steps, parts.steps_per_epoch)
@@ -268,8 +267,8 @@ def _trainer(
         own.append(ProgressDisplay(parts.total_steps, checkpoint.monitor))
     trainer = AgreeingTrainer(
         accelerator="cpu" if _device(resolved) == "cpu" else "gpu",
-        devices=num_processes,
-        strategy=GlobalBatchStrategy() if num_processes > 1 else "auto",
+        devices=place.local_world_size,
+        strategy=GlobalBatchStrategy() if place.world_size > 1 else "auto",
         precision=options.precision,
         max_epochs=options.max_epochs if options.max_epochs is not None else -1,
         max_steps=options.max_steps if options.max_steps is not None else -1,
@@ -279,7 +278,7 @@ def _trainer(
         detect_anomaly=options.detect_anomaly,
         logger=loggers or False,
         callbacks=[*own, *chosen],
-        plugins=[CheckpointFiles(), *([TorchElasticEnvironment()] if num_processes > 1 else [])],
+        plugins=[CheckpointFiles(), PlacedProcesses(place)],
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,

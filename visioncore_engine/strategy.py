@@ -6,10 +6,68 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from lightning_fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from pytorch_lightning.strategies import DDPStrategy
 from torch.nn import Module
 
-__all__ = ["GlobalBatchStrategy"]
+from visioncore_engine.launch import Place
+
+__all__ = ["GlobalBatchStrategy", "PlacedProcesses"]
+
+
+class PlacedProcesses(ClusterEnvironment):
+    """Tells Lightning the place that a launcher found, so that it looks for none (SLURM, MPI, …) by itself.
+
+    Parameters
+    ----------
+    place
+        Place of this process.
+    """
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+
+    @property
+    def creates_processes_externally(self) -> bool:
+        """Lightning is to start no process."""
+        return True
+
+    @property
+    def main_address(self) -> str:
+        """Address of the first process."""
+        return self._place.address
+
+    @property
+    def main_port(self) -> int:
+        """Port of the first process."""
+        return self._place.port
+
+    @staticmethod
+    def detect() -> bool:
+        """Lightning never chooses this by itself."""
+        return False
+
+    def world_size(self) -> int:
+        """Processes of the run."""
+        return self._place.world_size
+
+    def set_world_size(self, size: int) -> None:
+        """Do nothing: Lightning multiplies hosts by devices, which need not be alike on every host."""
+
+    def global_rank(self) -> int:
+        """Rank among all."""
+        return self._place.rank
+
+    def set_global_rank(self, rank: int) -> None:
+        """Do nothing, as `set_world_size`."""
+
+    def local_rank(self) -> int:
+        """Rank on this host."""
+        return self._place.local_rank
+
+    def node_rank(self) -> int:
+        """Rank of the host."""
+        return self._place.node_rank
 
 
 class GlobalBatchStrategy(DDPStrategy):

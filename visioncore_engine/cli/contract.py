@@ -1,4 +1,4 @@
-"""What stands in `visioncore_engine.contracts`, read from its source: importing it would load torch."""
+"""What stands in the contracts of the kinds, read from their source: importing them would load torch."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ __all__ = ["attributes_of"]
 
 @cache
 def _classes() -> dict[str, ast.ClassDef]:
-    spec = importlib.util.find_spec("visioncore_engine.contracts")
-    if spec is None or spec.origin is None:
-        return {}
-    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in Path(spec.origin).parent.glob("*.py")]
+    specs = [importlib.util.find_spec(f"visioncore_engine.{package}") for package in ("contracts", "launch")]
+    paths = [path for spec in specs if spec and spec.origin for path in Path(spec.origin).parent.glob("*.py")]
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in paths]
     return {node.name: node for tree in trees for node in tree.body if isinstance(node, ast.ClassDef)}
 
 

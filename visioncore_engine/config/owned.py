@@ -31,7 +31,7 @@ TRAINER = {
     "max_time": "write trainer.max_steps or trainer.max_epochs",
     "min_epochs": "write it in the options of the callback that stops early",
     "min_steps": "write it in the options of the callback that stops early",
-    "num_nodes": _ENGINE,
+    "num_nodes": "write launch: {name: slurm, nodes: 2}, or give it to torchrun and write launch: torchrun",
     "num_sanity_val_steps": "a sanity validation is never run; `visioncore check --build` builds everything",
     "overfit_batches": "write sampler.batches_per_epoch",
     "plugins": "write a visioncore plugin; `plugins` at the top level says which may be used",

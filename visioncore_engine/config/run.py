@@ -127,6 +127,9 @@ class RunConfig(Options):
     )
     checkpoint: CheckpointOptions = Field(default_factory=CheckpointOptions, description="what is saved, and when")
     trainer: TrainerOptions = Field(description="arguments of the Lightning Trainer")
+    launch: Annotated[Choice | None, Slot("launcher")] = Field(
+        None, description="where the processes come from; by default they are started here, one for each device"
+    )
     loader: LoaderOptions = Field(default_factory=LoaderOptions, description="how windows reach the model")
     policies: PolicyOptions = Field(default_factory=PolicyOptions, description="what to do in doubtful cases")
     plugins: PluginOptions = Field(default_factory=PluginOptions, description="which plugins may be used")

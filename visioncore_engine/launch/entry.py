@@ -1,0 +1,117 @@
+"""The start of a training: which process this is, which folder it works in, and whether it is the one to train."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from visioncore_engine.config import Resolved
+from visioncore_engine.errors import ConfigError
+from visioncore_engine.folder import RunFolder, write_text
+from visioncore_engine.launch.contract import RUN_DIR_VARIABLE, Job, Launcher, LauncherFacts, Place
+from visioncore_engine.launch.local import LocalLauncher
+from visioncore_engine.registry import Registry
+
+__all__ = ["Entry", "begin", "enter"]
+
+_MAIN = "from visioncore_engine.cli import main; raise SystemExit(main())"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """How this process takes part in a run.
+
+    Attributes
+    ----------
+    launcher
+        What the run chose, else `LocalLauncher`.
+    folder
+        The run folder, the same in all processes.
+    place
+        Place of this process; None where others have trained, or will.
+    resume
+        Whether the run goes on with what the folder holds.
+    begun
+        Whether the folder holds the resolved run already.
+    handed_to
+        Who trains it later; empty where nobody does.
+    """
+
+    launcher: Launcher
+    folder: RunFolder
+    place: Place | None
+    resume: bool
+    begun: bool
+    handed_to: str = ""
+
+
+def enter(resolved: Resolved, *, resume: bool, quiet: bool, count_gpus: Callable[[], int]) -> Entry:
+    """Find the place of this process, or start the processes of the run and wait for them.
+
+    Parameters
+    ----------
+    resolved
+        The run.
+    resume, quiet
+        As for `train`.
+    count_gpus
+        Counts the GPUs that the run may use here; called only where the run leaves their number open.
+
+    Raises
+    ------
+    UserError
+        For mistakes about folder, launcher and processes.
+    RunError, StorageError, Stopped
+        As the first process that failed, where others were started.
+    """
+    launcher = _launcher(resolved, count_gpus)
+    place = launcher.place()
+    if place is None:
+        folder = RunFolder(_choose(resolved, resume=resume, restarted=False))
+        begin(folder, resolved, keep=resume)
+        job = Job(folder.path.resolve(), _command(folder.run_file, resolved.registry, quiet=quiet), resume)
+        return Entry(launcher, folder, None, resume, begun=True, handed_to=launcher.start(job) or "")
+    given = os.environ.get(RUN_DIR_VARIABLE)
+    choose = partial(_choose, resolved, resume=resume, restarted=place.restarted)
+    folder = RunFolder(Path(given) if given else launcher.agree(place, choose))
+    return Entry(launcher, folder, place, resume or place.restarted, begun=bool(given))
+
+
+def begin(folder: RunFolder, resolved: Resolved, *, keep: bool) -> None:
+    """Make the run folder, with the resolved run in it; `keep` leaves a run that it holds as it is."""
+    folder.create()
+    if not (keep and folder.run_file.exists()):
+        write_text(folder.run_file, resolved.to_yaml())
+
+
+def _launcher(resolved: Resolved, count_gpus: Callable[[], int]) -> Launcher:
+    run = resolved.run
+    facts = LauncherFacts(os.environ, run.trainer.devices, count_gpus, resolved.name, run.run.dir)
+    if run.launch is None:
+        return LocalLauncher(facts)
+    launcher: Launcher = run.launch.build(facts)
+    return launcher
+
+
+def _choose(resolved: Resolved, *, resume: bool, restarted: bool) -> Path:
+    try:
+        return RunFolder.open(resolved.name, resolved.run.run.dir, resume=resume or restarted).path
+    except ConfigError:
+        if resume or not restarted:
+            raise
+        return RunFolder.open(resolved.name, resolved.run.run.dir, resume=False).path  # it ended before it had begun
+
+
+def _command(run_file: Path, registry: Registry, *, quiet: bool) -> tuple[str, ...]:
+    """Command that trains a resolved run in a process of its own, with the same plugins."""
+    plugins = []
+    for plugin in registry.plugins:
+        if plugin.status == "blocked":
+            plugins += ["--block", plugin.name]
+        elif not plugin.distribution and plugin.source:
+            plugins += ["--plugin", plugin.source]
+    return (sys.executable, "-c", _MAIN, "train", str(run_file.resolve()), *plugins, *["--quiet"] * quiet)

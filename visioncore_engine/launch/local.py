@@ -1,0 +1,176 @@
+"""Several processes on this host: start them, watch them, end them together. Torch-free."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from visioncore_engine.errors import ConfigError, EngineError, Problem, RunError, Stopped, StorageError, UserError
+from visioncore_engine.launch.contract import RUN_DIR_VARIABLE, Job, LauncherFacts, Place
+
+__all__ = ["LocalLauncher"]
+
+_POLL_SECONDS = 0.1
+
+
+class LocalLauncher:
+    """Trains in this process; with several devices, starts one process for each on this host and ends them together.
+
+    When one process fails, the others get a while to end by themselves, then SIGTERM, then SIGKILL: none is left
+    behind. Signals to this process are handed on.
+
+    Parameters
+    ----------
+    facts
+        See `LauncherFacts`.
+    grace
+        Seconds that the others get, before each of the two signals.
+    """
+
+    def __init__(self, facts: LauncherFacts, *, grace: float = 10.0) -> None:
+        self._facts, self._grace = facts, grace
+
+    def place(self) -> Place | None:
+        """Place of this process; None where there are to be several and this is none of them.
+
+        Raises
+        ------
+        ConfigError
+            Where something else has started several processes: each would train a run of its own.
+        """
+        environment = self._facts.environment
+        if RUN_DIR_VARIABLE in environment:
+            return _place(environment)
+        _refuse_strangers(environment)
+        return Place() if self._num_processes() == 1 else None
+
+    def agree(self, place: Place, choose: Callable[[], Path]) -> Path:
+        """Return the folder that this process, the only one, chooses."""
+        return choose()
+
+    def start(self, job: Job) -> None:
+        """Train with several processes, and wait for all of them.
+
+        Raises
+        ------
+        UserError, RunError, StorageError, Stopped
+            As the first process that failed; its own message is on standard error already.
+        """
+        num_processes = self._num_processes()
+        shared = _environment(job.run_dir, num_processes, self._facts.environment)
+        workers = [
+            subprocess.Popen(  # noqa: S603 - our own command line
+                [*job.command, *["--resume"] * job.resume],
+                env={**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+                stdout=None if rank == 0 else subprocess.DEVNULL,
+            )
+            for rank in range(num_processes)
+        ]
+        with _handed_on(workers):
+            code, rank = _wait(workers, self._grace)
+        if code:
+            raise _failure(code, rank)
+
+    def stopped(self, number: int | None) -> None:
+        """Do nothing: whoever sent the signal starts again with ``--resume``."""
+
+    def _num_processes(self) -> int:
+        devices = self._facts.devices
+        return max(1, self._facts.count_gpus()) if devices == "auto" else devices
+
+
+def _place(environment: Mapping[str, str]) -> Place:
+    """Place that `_environment` described."""
+    rank, size = int(environment["RANK"]), int(environment["WORLD_SIZE"])
+    return Place(rank, size, rank, size, address=environment["MASTER_ADDR"], port=int(environment["MASTER_PORT"]))
+
+
+def _refuse_strangers(environment: Mapping[str, str]) -> None:
+    """Several processes that nobody joined would train several runs, and nothing would say so."""
+    in_step = "SLURM_STEP_ID" in environment and "SLURM_PTY_PORT" not in environment
+    found = None
+    if "TORCHELASTIC_RUN_ID" in environment:
+        found = "torchrun"
+    elif in_step and int(environment.get("SLURM_STEP_NUM_TASKS", "1")) > 1:
+        found = "slurm"
+    if found:
+        raise ConfigError(
+            Problem(
+                what=f"this process was started by {'srun' if found == 'slurm' else found}, with others beside it",
+                key="launch",
+                given="local",
+                todo=f"write launch: {found}, or start one process",
+            )
+        )
+
+
+def _environment(run_dir: Path, num_processes: int, environment: Mapping[str, str]) -> Mapping[str, str]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    threads = str(max(1, (os.cpu_count() or 1) // num_processes))
+    return {
+        "OMP_NUM_THREADS": threads,  # before the rest: what the user set stands
+        **environment,
+        RUN_DIR_VARIABLE: str(run_dir),
+        "WORLD_SIZE": str(num_processes),
+        "LOCAL_WORLD_SIZE": str(num_processes),
+        "GROUP_RANK": "0",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+    }
+
+
+@contextmanager
+def _handed_on(workers: Sequence[subprocess.Popen[bytes]]) -> Iterator[None]:
+    """Hand signals on to the workers instead of dying before them."""
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+    before = {number: signal.getsignal(number) for number in numbers}
+
+    def hand_on(number: int, frame: object) -> None:
+        for worker in workers:
+            if worker.poll() is None:
+                worker.send_signal(number)
+
+    for number in numbers:
+        signal.signal(number, hand_on)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _wait(workers: Sequence[subprocess.Popen[bytes]], grace: float) -> tuple[int, int]:
+    """Exit code and rank of the first worker that failed, once all have ended; (0, 0) where none did."""
+    failed: tuple[int, int] | None = None
+    deadline, urge = float("inf"), signal.SIGTERM
+    while any(worker.poll() is None for worker in workers):
+        for rank, worker in enumerate(workers):
+            if failed is None and worker.returncode:
+                failed, deadline = (worker.returncode, rank), time.monotonic() + grace
+        if time.monotonic() > deadline:
+            for worker in workers:
+                if worker.poll() is None:
+                    worker.send_signal(urge)
+            deadline, urge = time.monotonic() + grace, signal.SIGKILL
+        time.sleep(_POLL_SECONDS)
+    codes = [(worker.returncode, rank) for rank, worker in enumerate(workers) if worker.returncode]
+    return failed or (codes[0] if codes else (0, 0))
+
+
+def _failure(code: int, rank: int) -> EngineError:
+    if code == Stopped.exit_code:
+        return Stopped("stopped: every process saved and ended; continue with --resume")
+    if code == UserError.exit_code:
+        return UserError(f"process {rank} refused to train; its message stands above")
+    if code == StorageError.exit_code:
+        return StorageError(f"storage failed: process {rank} could not write; its message stands above")
+    how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+    return RunError(f"run failed: process {rank} {how}; the others were ended, and the last checkpoint stands")
