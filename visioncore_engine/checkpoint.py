@@ -16,7 +16,6 @@ import pickle
 import re
 import shutil
 import warnings
-import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -25,11 +24,26 @@ import torch
 from torch import Tensor
 
 from visioncore_engine.errors import CheckpointError, Problem, StorageError
+from visioncore_engine.migration import FORMAT, carry_over
 
-__all__ = ["FORMAT", "link_checkpoint", "read_checkpoint", "write_checkpoint"]
+__all__ = ["FORMAT", "link_checkpoint", "read_as_written", "read_checkpoint", "write_checkpoint"]
 
-FORMAT = 1
-"""Version of the part under the key ``visioncore``."""
+_PARTS: Mapping[str, type] = {
+    "run": dict,
+    "record": dict,
+    "groups": list,
+    "fingerprints": dict,
+    "data_state": dict,
+    "history": int,
+    "scheduler": dict,
+    "scores": dict,
+    "losses": list,
+    "loggers": dict,
+}
+"""What stands under the key ``visioncore``, besides its version."""
+
+_CODE = ("_instantiator", "_class_path")
+"""Keys by which Lightning's checkpoints name code to run."""
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG, errno.EIO}
 
@@ -138,32 +152,68 @@ def _known_digests(path: Path) -> list[str]:
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
-    """Read a training checkpoint; nothing in it is executed.
+    """Read a training checkpoint; nothing in it is executed. One of an older format is carried over, in memory.
 
     Raises
     ------
     CheckpointError
-        With the reason: missing, a folder, empty, truncated or changed, not a checkpoint, holding a Python object,
-        of another format, or with non-finite weights.
+        As `read_as_written`.
+    """
+    return carry_over(read_as_written(path))
+
+
+def read_as_written(path: str | Path) -> dict[str, Any]:
+    """Read a training checkpoint in the format that it was written in.
+
+    Raises
+    ------
+    CheckpointError
+        With the reason: missing, a folder, empty, truncated or changed, not a checkpoint, holding a Python object or
+        naming code, of a later format, incomplete, or with non-finite weights.
     """
     if re.match(r"^[a-zA-Z][a-zA-Z0-9+.-]+://", str(path)):
         raise _refusal(path, "only local files are read", "download it and check its sha256")
     path = Path(path)
-    data = _read_bytes(path)
-    payload = _load_plain(path, data)
+    payload = _load_plain(path, _read_bytes(path))
     if not isinstance(payload, dict):
         raise _refusal(path, f"not a checkpoint: it holds a {type(payload).__name__}")
+    _refuse_code(path, payload)
     if "visioncore" not in payload:
-        weights_only = all(isinstance(value, Tensor) for value in payload.values())
+        weights_only = bool(payload) and all(isinstance(value, Tensor) for value in payload.values())
         what = "weights only, not a training checkpoint" if weights_only else "not a checkpoint of this engine"
-        raise _refusal(path, what, "give a checkpoint from a run folder's `checkpoints/`")
-    written = payload["visioncore"].get("format")
-    if written != FORMAT:
-        raise _refusal(path, f"written in format {written}, this engine reads format {FORMAT}", "upgrade the engine")
+        raise _refusal(path, what, "give a checkpoint from a run folder's `checkpoints/`, which says what it is")
+    own = payload["visioncore"]
+    written = own.get("format") if isinstance(own, dict) else None
+    if type(written) is not int or not 1 <= written <= FORMAT:
+        later = type(written) is int and written > FORMAT
+        todo = "upgrade the engine" if later else "the file was changed after it was written"
+        raise _refusal(path, f"written in format {written}, this engine reads 1 to {FORMAT}", todo)
+    _refuse_incomplete(path, payload)
     for name, value in payload["state_dict"].items():
         if value.is_floating_point() and not bool(torch.isfinite(value).all()):
             raise _refusal(path, f"non-finite values in {name!r}", "use an earlier checkpoint")
     return payload
+
+
+def _refuse_code(path: Path, payload: Mapping[Any, Any]) -> None:
+    """Refuse a file that names code to run. Nothing here would run it, but Lightning's own loading might."""
+    places = [payload, *(value for value in payload.values() if isinstance(value, dict))]
+    named = [key for place in places for key in _CODE if key in place]
+    if named:
+        what = f"the checkpoint names code to run ({', '.join(dict.fromkeys(named))}); refused, nothing was run"
+        raise _refusal(path, what, "it is not ours")
+
+
+def _refuse_incomplete(path: Path, payload: Mapping[str, Any]) -> None:
+    weights, own = payload.get("state_dict"), payload["visioncore"]
+    if not isinstance(weights, dict) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in weights.items()
+    ):
+        raise _refusal(path, "its weights are not tensors by name", "the file was changed after it was written")
+    wrong = [name for name, kind in _PARTS.items() if not isinstance(own.get(name), kind)]
+    if wrong:
+        what = f"it lacks {', '.join(wrong)}, which every checkpoint has"
+        raise _refusal(path, what, "the file was changed after it was written")
 
 
 def _refusal(path: str | Path, what: str, todo: str = "") -> CheckpointError:
@@ -175,7 +225,10 @@ def _read_bytes(path: Path) -> bytes:
         raise _refusal(path, "is a folder", "give a file inside it")
     if not path.exists():
         raise _refusal(path, "no such checkpoint", _newest_beside(path))
-    data = path.read_bytes()
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise _refusal(path, f"cannot be read: {error.strerror}") from error
     if not data:
         raise _refusal(path, "the file is empty", _newest_beside(path))
     known = _known_digests(path)
@@ -205,7 +258,7 @@ def _load_plain(path: Path, data: bytes) -> Any:
                     "it is not ours",
                 ) from error
             raise _refusal(path, "not a checkpoint: it cannot be unpickled") from error
-        except (RuntimeError, EOFError, ValueError, KeyError, zipfile.BadZipFile, OSError) as error:
+        except Exception as error:  # torch says of damaged files whatever its unpickler stumbles over
             raise _refusal(path, "not a checkpoint, or truncated", _newest_beside(path)) from error
 
 

@@ -11,7 +11,7 @@ import torch
 from visioncore_engine.contracts import GroupSpec, TargetSpec
 from visioncore_engine.errors import CheckpointError, Problem
 
-__all__ = ["compare_groups", "group_from_plain", "group_to_plain"]
+__all__ = ["changed_fingerprints", "compare_groups", "group_from_plain", "group_to_plain", "groups_of"]
 
 
 def group_to_plain(group: GroupSpec) -> dict[str, Any]:
@@ -34,6 +34,32 @@ def group_from_plain(plain: Mapping[str, Any]) -> GroupSpec:
         for task, target in plain["targets"].items()
     }
     return GroupSpec(**values)
+
+
+def groups_of(payload: Mapping[str, Any], path: str) -> list[GroupSpec]:
+    """Specifications of a checkpoint's groups.
+
+    Raises
+    ------
+    CheckpointError
+        Where they cannot be understood.
+    """
+    try:
+        return [group_from_plain(group) for group in payload["visioncore"]["groups"]]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        what = f"its groups cannot be understood: {type(error).__name__}: {error}"
+        raise CheckpointError(
+            Problem(where=path, what=what, todo="the file was changed after it was written")
+        ) from error
+
+
+def changed_fingerprints(here: Mapping[str, str], saved: Mapping[str, str]) -> list[str]:
+    """Groups whose content is not what it was, in words; groups that one side lacks are told by `compare_groups`."""
+    return [
+        f"group {name!r} had the fingerprint {saved[name][:12]}, and has {found[:12]}"
+        for name, found in here.items()
+        if name in saved and saved[name] != found
+    ]
 
 
 def compare_groups(here: Iterable[GroupSpec], saved: Iterable[GroupSpec], path: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any
@@ -14,13 +15,15 @@ from visioncore_engine.build import build_model
 from visioncore_engine.checkpoint import read_checkpoint
 from visioncore_engine.config import resolve_part
 from visioncore_engine.contracts import Batch, Group, GroupSpec
-from visioncore_engine.describe import group_from_plain
-from visioncore_engine.errors import CheckpointError, Problem, UsageError, nearest
+from visioncore_engine.describe import groups_of
+from visioncore_engine.errors import CheckpointError, Problem, UsageError, UserError, nearest
 from visioncore_engine.objective import predict
 from visioncore_engine.options import Choice, Options, Slot
-from visioncore_engine.registry import Registry
+from visioncore_engine.registry import Registry, discover
 
-__all__ = ["TrainedModel", "load", "load_weights"]
+__all__ = ["TrainedModel", "load", "load_weights", "refuse_misfits"]
+
+_TOLD = 6  # tensors that a message names
 
 
 class _ModelBlock(Options):
@@ -154,12 +157,39 @@ def load(path: str | Path, *, registry: Registry | None = None) -> TrainedModel:
     """
     payload = read_checkpoint(path)
     own = payload["visioncore"]
-    # The model's block alone: a logger or sampler that is not installed here does not matter.
-    part = resolve_part(_ModelBlock, {key: own["run"][key] for key in ("seed", "model")}, registry)
-    groups = [group_from_plain(group) for group in own["groups"]]
+    part = _resolve_model(own, registry, str(path))
+    groups = groups_of(payload, str(path))
     model = build_model(part.model, groups, part.seed)
     load_weights(model, payload, str(path))
     return TrainedModel(model, {group.name: group for group in groups}, own)
+
+
+def _resolve_model(own: Mapping[str, Any], registry: Registry | None, path: str) -> _ModelBlock:
+    """Resolve the model's block alone: a logger or sampler that is not installed here does not matter."""
+    registry = registry or discover()
+    content = {key: own["run"].get(key) for key in ("seed", "model")}
+    try:
+        return resolve_part(_ModelBlock, content, registry)
+    except UserError as error:
+        told = [replace(problem, where=path) for problem in error.problems]
+        raise type(error)(*_absent_plugins(own, registry, path), *told) from error
+
+
+def _absent_plugins(own: Mapping[str, Any], registry: Registry, path: str) -> list[Problem]:
+    """Plugins that the model was made of, according to the record, and that cannot be used here."""
+    record = own["record"]
+    needed = {part.get("plugin") for part in record.get("components", ()) if str(part.get("key")).startswith("model")}
+    usable = {plugin.name for plugin in registry.plugins if plugin.status == "loaded"}
+    problems = []
+    for plugin in record.get("plugins", ()):
+        name, distribution = plugin.get("name"), plugin.get("distribution")
+        if name not in needed or name in usable:
+            continue
+        origin = f"{distribution}=={plugin.get('version')}" if distribution else "a single file"
+        todo = f"install {origin}" if distribution else "give the file with --plugin"
+        what = f"the checkpoint was made with plugin {name!r} ({origin}), which cannot be used here"
+        problems.append(Problem(where=path, what=what, todo=todo))
+    return problems
 
 
 def load_weights(model: nn.Module, payload: Mapping[str, Any], path: str) -> None:
@@ -170,23 +200,39 @@ def load_weights(model: nn.Module, payload: Mapping[str, Any], path: str) -> Non
     CheckpointError
         With missing, unexpected and differently shaped tensors named.
     """
-    saved = {
-        name.removeprefix("model."): value for name, value in payload["state_dict"].items() if name.startswith("model.")
-    }
-    own = model.state_dict()
-    problems = [f"missing {name!r}" for name in own if name not in saved]
-    problems += [f"unexpected {name!r}" for name in saved if name not in own]
-    problems += [
+    refuse_misfits(model, payload, path)
+    model.load_state_dict(_weights(payload), strict=True)
+
+
+def _weights(payload: Mapping[str, Any]) -> dict[str, Tensor]:
+    saved: Mapping[str, Tensor] = payload["state_dict"]
+    return {name.removeprefix("model."): value for name, value in saved.items() if name.startswith("model.")}
+
+
+def refuse_misfits(model: nn.Module, payload: Mapping[str, Any], path: str) -> None:
+    """Refuse a checkpoint whose weights are not those of a model.
+
+    Raises
+    ------
+    CheckpointError
+        With missing, unexpected and differently shaped tensors counted and named.
+    """
+    saved, own = _weights(payload), model.state_dict()
+    missing = [f"missing {name!r}" for name in own if name not in saved]
+    unexpected = [f"unexpected {name!r}" for name in saved if name not in own]
+    shapes = [
         f"{name!r}: checkpoint {tuple(saved[name].shape)}, model {tuple(own[name].shape)}"
         for name in own
         if name in saved and saved[name].shape != own[name].shape
     ]
-    if problems:
+    told = [*shapes, *missing, *unexpected]
+    if told:
+        counts = f"{len(missing)} missing, {len(unexpected)} unexpected, {len(shapes)} of another shape"
+        more = f"; and {len(told) - _TOLD} more" if len(told) > _TOLD else ""
         raise CheckpointError(
             Problem(
-                what=f"{len(problems)} tensors do not fit the model: {'; '.join(problems[:6])}",
+                what=f"the weights do not fit the model: {counts}: {'; '.join(told[:_TOLD])}{more}",
                 where=path,
                 todo="the checkpoint is of another model, or a plugin changed it",
             )
         )
-    model.load_state_dict(saved, strict=True)

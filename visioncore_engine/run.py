@@ -25,6 +25,7 @@ from visioncore_engine.build import Parts, build
 from visioncore_engine.checkpoint import read_checkpoint
 from visioncore_engine.checkpointing import CheckpointFiles, CheckpointWriter
 from visioncore_engine.config import Resolved
+from visioncore_engine.continuation import check_callbacks, check_parts, steps_left
 from visioncore_engine.contracts import CallbackFacts, LoggerFacts
 from visioncore_engine.data.loader import EvaluationLoader, PlanLoader
 from visioncore_engine.data.subset import fixed_part
@@ -128,6 +129,10 @@ def _train_here(resolved: Resolved, entry: Entry, place: Place, *, quiet: bool) 
     device = _device(resolved)
     state = saved[1]["visioncore"]["data_state"] if saved else None
     parts = build(resolved, fused=_fused(resolved, device), state=state)
+    if saved:
+        check_parts(resolved, parts, saved[1], str(saved[0]))
+        if not steps_left(parts, saved[1], str(saved[0])) and first:
+            print(f"nothing to do: {folder.path} is finished; scoring it again", file=sys.stderr)  # noqa: T201 - must be seen
     record = _record(resolved, parts, folder if resume else None)
     if first:
         begin(folder, resolved, keep=resume or entry.begun)
@@ -138,6 +143,8 @@ def _train_here(resolved: Resolved, entry: Entry, place: Place, *, quiet: bool) 
     with _quiet_lightning(), _failures_named(resolved):
         loggers = _loggers(resolved, folder, saved[1] if saved else None) if first else []
         trainer = _trainer(resolved, parts, folder, loggers, place, quiet=quiet)
+        if saved and first:
+            check_callbacks(trainer, saved[1])
         own_signals(trainer)
         with flagged_signals(module):
             trainer.fit(

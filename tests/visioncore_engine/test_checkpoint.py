@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from visioncore_engine.checkpoint import FORMAT, link_checkpoint, read_checkpoint, write_checkpoint
+from visioncore_engine.checkpoint import _PARTS, FORMAT, link_checkpoint, read_checkpoint, write_checkpoint
 from visioncore_engine.errors import CheckpointError, StorageError
 
 
 def payload(value=1.0, size=8):
-    return {"state_dict": {"model.w": torch.full((size,), value)}, "visioncore": {"format": FORMAT, "run": {}}}
+    own = {name: kind() for name, kind in _PARTS.items()}
+    return {"state_dict": {"model.w": torch.full((size,), value)}, "visioncore": {"format": FORMAT, **own}}
 
 
 @pytest.fixture

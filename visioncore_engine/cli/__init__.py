@@ -31,6 +31,7 @@ _COMMANDS = {
     "doctor": "look at this machine and at what is installed",
     "train": "train a run",
     "evaluate": "score a trained run",
+    "checkpoint": "say what a checkpoint holds; carry one of an older format over",
     "report": "draw the report of a run again",
 }
 
