@@ -1,12 +1,14 @@
-"""Whose code raised: the plugin nearest to where an exception came from."""
+"""Whose code it is: the plugin nearest to where an exception came from, or where a thread stands."""
 
 from __future__ import annotations
 
 import traceback
+from collections.abc import Iterable
+from types import FrameType
 
 from visioncore_engine.config import Resolved
 
-__all__ = ["culprit_of"]
+__all__ = ["culprit_of", "standing_in"]
 
 
 def culprit_of(error: BaseException, resolved: Resolved) -> str:
@@ -14,6 +16,26 @@ def culprit_of(error: BaseException, resolved: Resolved) -> str:
 
     Empty where no plugin's code is in the traceback.
     """
+    found = _plugin_frame(reversed(list(traceback.walk_tb(error.__traceback__))), resolved)
+    return f"{found[0]}: " if found else ""
+
+
+def standing_in(frame: FrameType, resolved: Resolved) -> str:
+    """Name the plugin, place and function in which a thread stands: ``"plugin 'x' (x-lab==1.2), x.y:41, X.hook"``.
+
+    Where no plugin's code is on the stack, the innermost frame of the engine; else the innermost of all.
+    """
+    found = _plugin_frame(traceback.walk_stack(frame), resolved)
+    if found:
+        return f"{found[0]}, {found[1].f_code.co_qualname}"
+    frames = list(traceback.walk_stack(frame))
+    ours = [(inner, line) for inner, line in frames if _module(inner).startswith("visioncore_engine.")]
+    inner, line = (ours or frames)[0]
+    return f"no plugin's code, {_module(inner)}:{line}, {inner.f_code.co_qualname}"
+
+
+def _plugin_frame(frames: Iterable[tuple[FrameType, int]], resolved: Resolved) -> tuple[str, FrameType] | None:
+    """First of the frames that belongs to a plugin."""
     owners = {plugin.module: plugin for plugin in resolved.registry.plugins if plugin.module}
     named = {plugin.name: plugin for plugin in resolved.registry.plugins}
     owners |= {
@@ -21,9 +43,12 @@ def culprit_of(error: BaseException, resolved: Resolved) -> str:
         for _, choice in resolved.choices()
         if (module := choice.component.build.partition(":")[0]) and choice.plugin in named
     }
-    for frame, line in reversed(list(traceback.walk_tb(error.__traceback__))):
-        module = str(frame.f_globals.get("__name__", ""))
+    for frame, line in frames:
         for home, plugin in owners.items():
-            if module == home or module.startswith(f"{home}."):
-                return f"plugin {plugin.name!r} ({plugin.origin}), {module}:{line}: "
-    return ""
+            if _module(frame) == home or _module(frame).startswith(f"{home}."):
+                return f"plugin {plugin.name!r} ({plugin.origin}), {_module(frame)}:{line}", frame
+    return None
+
+
+def _module(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__", ""))

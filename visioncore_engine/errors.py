@@ -11,6 +11,7 @@
     |  +- UsageError            the command line itself
     +- RunError                 exit 70   a rank, a plugin or the numbers failed
     +- StorageError             exit 74   disk full, quota, read-only folder
+    +- Hung                     exit 75   the watchdog ended a process that gave no sign of life
     +- Stopped                  exit 143  ended by a signal, after saving
 
 Every message says where, what was given, what is allowed and what to do.
@@ -28,6 +29,7 @@ __all__ = [
     "ConfigError",
     "DataError",
     "EngineError",
+    "Hung",
     "PluginError",
     "Problem",
     "RunError",
@@ -148,6 +150,13 @@ class StorageError(EngineError):
 
     exit_code = 74
     label = "storage failed"
+
+
+class Hung(EngineError):  # noqa: N818 - named for what happened, as the others
+    """The watchdog ended a run in which a process gave no sign of life."""
+
+    exit_code = 75
+    label = "hang"
 
 
 class Stopped(EngineError):  # noqa: N818 - it is no error of anybody: a signal asked for it

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,16 +18,15 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 import torch.distributed as dist
-from pytorch_lightning.loggers import Logger
 
 from visioncore_engine import record as records
-from visioncore_engine.attribution import culprit_of
+from visioncore_engine.attribution import culprit_of, standing_in
 from visioncore_engine.build import Parts, build
 from visioncore_engine.checkpoint import read_checkpoint
 from visioncore_engine.checkpointing import CheckpointFiles, CheckpointWriter
 from visioncore_engine.config import Resolved
 from visioncore_engine.continuation import check_callbacks, check_parts, steps_left
-from visioncore_engine.contracts import CallbackFacts, LoggerFacts
+from visioncore_engine.contracts import CallbackFacts
 from visioncore_engine.data.loader import EvaluationLoader, PlanLoader
 from visioncore_engine.data.subset import fixed_part
 from visioncore_engine.display import ProgressDisplay, describe_parts, parameter_rows
@@ -37,11 +37,14 @@ from visioncore_engine.launch import Place
 from visioncore_engine.launch.entry import Entry, begin, enter
 from visioncore_engine.module import TrainingModule
 from visioncore_engine.options import OptimizerOptions
+from visioncore_engine.pulse import Pulse
 from visioncore_engine.restore import load
 from visioncore_engine.resume import check_resume
 from visioncore_engine.signals import flagged_signals, own_signals
+from visioncore_engine.sinks import Sinks, open_sinks
 from visioncore_engine.stopping import AgreeingTrainer
 from visioncore_engine.strategy import GlobalBatchStrategy, PlacedProcesses
+from visioncore_engine.watchdog import SETUP_ALLOWANCE, Watchdog
 
 __all__ = ["RunResult", "count_gpus", "dry_build", "train", "train_entered"]
 
@@ -108,7 +111,9 @@ def train(resolved: Resolved, *, resume: bool = False, quiet: bool = False) -> R
 def train_entered(resolved: Resolved, entry: Entry, *, quiet: bool = False) -> RunResult:
     """Train in this process, if it is one of those that train; else tell what others did."""
     if entry.place is not None:
-        return _train_here(resolved, entry, entry.place, quiet=quiet)
+        watchdog = _watchdog(resolved, entry.folder, entry.place)
+        with watchdog.running():
+            return _train_here(resolved, entry, entry.place, watchdog, quiet=quiet)
     folder = entry.folder
     if entry.handed_to:
         return RunResult(folder.path, {}, entry.handed_to)
@@ -116,7 +121,18 @@ def train_entered(resolved: Resolved, entry: Entry, *, quiet: bool = False) -> R
     return RunResult(folder.path, {f"val/{name}": value for name, value in scores.items()})
 
 
-def _train_here(resolved: Resolved, entry: Entry, place: Place, *, quiet: bool) -> RunResult:
+def _watchdog(resolved: Resolved, folder: RunFolder, place: Place) -> Watchdog:
+    limit = resolved.run.policies.watchdog
+    return Watchdog(
+        math.inf if limit == "off" else limit,
+        folder.path / "stacks",
+        rank=place.rank,
+        world_size=place.world_size,
+        locate=partial(standing_in, resolved=resolved),
+    )
+
+
+def _train_here(resolved: Resolved, entry: Entry, place: Place, watchdog: Watchdog, *, quiet: bool) -> RunResult:
     """Train in this process, which may be one of several."""
     run, folder, resume, first = resolved.run, entry.folder, entry.resume, place.rank == 0
     quiet = quiet or not first
@@ -141,8 +157,9 @@ def _train_here(resolved: Resolved, entry: Entry, place: Place, *, quiet: bool) 
         print(describe_parts(parts, device=device, precision=run.trainer.precision), flush=True)  # noqa: T201 - asked for
     module = TrainingModule(parts, {"run": resolved.dump(), "record": record})
     with _quiet_lightning(), _failures_named(resolved):
-        loggers = _loggers(resolved, folder, saved[1] if saved else None) if first else []
-        trainer = _trainer(resolved, parts, folder, loggers, place, quiet=quiet)
+        resume_ids = saved[1]["visioncore"]["loggers"] if saved else {}
+        sinks = open_sinks(resolved, folder.path, resume_ids) if first else Sinks(folder.path)
+        trainer = _trainer(resolved, parts, place, folder=folder, sinks=sinks, watchdog=watchdog, quiet=quiet)
         if saved and first:
             check_callbacks(trainer, saved[1])
         own_signals(trainer)
@@ -160,6 +177,7 @@ def _train_here(resolved: Resolved, entry: Entry, place: Place, *, quiet: bool) 
                 ckpt_path=str(saved[0]) if saved else None,
                 weights_only=True,
             )
+    watchdog.stop()  # nobody waits for what follows, and it may take its time
     if dist.is_initialized():
         dist.destroy_process_group()  # what follows is one process's work: no collective may wait for the others
     if not first:
@@ -254,28 +272,34 @@ def _fused(resolved: Resolved, device: str) -> bool:
     return resolved.run.trainer.precision != "bf16-true" or device != "cpu"
 
 
-def _loggers(resolved: Resolved, folder: RunFolder, saved: Mapping[str, Any] | None) -> list[Logger]:
-    ids = saved["visioncore"]["loggers"] if saved else {}
-    return [
-        choice.build(LoggerFacts(folder.path, resolved.run.run.name, resolved.dump(), ids.get(choice.id)))
-        for choice in resolved.run.loggers
-    ]
-
-
 def _trainer(
-    resolved: Resolved, parts: Parts, folder: RunFolder, loggers: list[Logger], place: Place, *, quiet: bool
+    resolved: Resolved,
+    parts: Parts,
+    place: Place,
+    *,
+    folder: RunFolder,
+    sinks: Sinks,
+    watchdog: Watchdog,
+    quiet: bool,
 ) -> pl.Trainer:
     options, checkpoint = resolved.run.trainer, resolved.run.checkpoint
-    facts = CallbackFacts(folder.path, checkpoint.monitor, checkpoint.mode, parts.total_steps, parts.steps_per_epoch)
+    facts = CallbackFacts(
+        folder.path,
+        checkpoint.monitor,
+        checkpoint.mode,
+        parts.total_steps,
+        parts.steps_per_epoch,
+        heartbeat=watchdog.beat,
+    )
     chosen: list[pl.Callback] = [choice.build(facts) for choice in resolved.run.callbacks]
     # The writer comes first: what it saves at the start of a step is the state before any callback saw that step.
-    own: list[pl.Callback] = [CheckpointWriter(checkpoint, folder.checkpoints)]
+    own: list[pl.Callback] = [CheckpointWriter(checkpoint, folder.checkpoints), Pulse(watchdog)]
     if not quiet:
         own.append(ProgressDisplay(parts.total_steps, checkpoint.monitor))
     trainer = AgreeingTrainer(
         accelerator="cpu" if _device(resolved) == "cpu" else "gpu",
         devices=place.local_world_size,
-        strategy=GlobalBatchStrategy() if place.world_size > 1 else "auto",
+        strategy=_strategy(resolved) if place.world_size > 1 else "auto",
         precision=options.precision,
         max_epochs=options.max_epochs if options.max_epochs is not None else -1,
         max_steps=options.max_steps if options.max_steps is not None else -1,
@@ -283,7 +307,7 @@ def _trainer(
         log_every_n_steps=options.log_every_n_steps,
         deterministic=options.deterministic or None,
         detect_anomaly=options.detect_anomaly,
-        logger=loggers or False,
+        logger=sinks,
         callbacks=[*own, *chosen],
         plugins=[CheckpointFiles(), PlacedProcesses(place)],
         enable_checkpointing=False,
@@ -303,6 +327,13 @@ def _trainer(
             )
         )
     return trainer
+
+
+def _strategy(resolved: Resolved) -> GlobalBatchStrategy:
+    limit = resolved.run.policies.watchdog
+    # The watchdog names who hangs; torch's own limit only says that something was closed, so it comes later.
+    seconds = max(1800.0, 0.0 if limit == "off" else 2 * SETUP_ALLOWANCE * limit)
+    return GlobalBatchStrategy(timeout=timedelta(seconds=seconds))
 
 
 def _train_loader(parts: Parts, trainer: pl.Trainer) -> PlanLoader:

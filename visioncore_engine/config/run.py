@@ -104,6 +104,10 @@ class PolicyOptions(Options):
         "or end with a traceback",
     )
     max_skips: int = Field(10, ge=0, description="steps that `non_finite: skip` may leave out in the whole run")
+    watchdog: Annotated[float, Field(gt=0)] | Literal["off"] = Field(
+        600.0,
+        description="seconds after which a run without a step, a validation batch or a checkpoint is ended as hanging",
+    )
 
 
 class RunConfig(Options):

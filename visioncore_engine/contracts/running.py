@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -17,13 +17,14 @@ __all__ = ["CallbackFacts", "Evaluation", "Evaluator", "EvaluatorFacts", "Logger
 
 @dataclass(frozen=True)
 class CallbackFacts:
-    """What a callback is built with."""
+    """What a callback is built with. Work that takes longer than `policies.watchdog` calls `heartbeat` now and then."""
 
     run_dir: Path
     monitor: str
     mode: str
     total_steps: int | None
     steps_per_epoch: int
+    heartbeat: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from visioncore_engine.errors import ConfigError, EngineError, Problem, RunError, Stopped, StorageError, UserError
+from visioncore_engine.errors import ConfigError, EngineError, Hung, Problem, RunError, Stopped, StorageError, UserError
 from visioncore_engine.launch.contract import RUN_DIR_VARIABLE, Job, LauncherFacts, Place
 
 __all__ = ["LocalLauncher"]
@@ -45,7 +45,7 @@ class LocalLauncher:
             Where something else has started several processes: each would train a run of its own.
         """
         environment = self._facts.environment
-        if RUN_DIR_VARIABLE in environment:
+        if RUN_DIR_VARIABLE in environment and "RANK" in environment:
             return _place(environment)
         _refuse_strangers(environment)
         return Place() if self._num_processes() == 1 else None
@@ -172,5 +172,7 @@ def _failure(code: int, rank: int) -> EngineError:
         return UserError(f"process {rank} refused to train; its message stands above")
     if code == StorageError.exit_code:
         return StorageError(f"storage failed: process {rank} could not write; its message stands above")
+    if code == Hung.exit_code:
+        return Hung(f"hang: process {rank} ended as one that hangs; what it said stands above")
     how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
     return RunError(f"run failed: process {rank} {how}; the others were ended, and the last checkpoint stands")
