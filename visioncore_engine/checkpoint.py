@@ -110,6 +110,9 @@ def link_checkpoint(source: Path, target: Path) -> None:
         # A hard link costs nothing and cannot run out of space half way; not every file system has them.
         temporary = place.with_name(place.name + ".tmp")
         temporary.unlink(missing_ok=True)
+        if origin == _sidecar(source) and not origin.exists():  # a file that somebody brought without it
+            place.unlink(missing_ok=True)
+            continue
         try:
             os.link(origin, temporary)
         except OSError:
@@ -148,7 +151,7 @@ def _write_sidecar(path: Path, *digests: str) -> None:
 
 def _known_digests(path: Path) -> list[str]:
     sidecar = _sidecar(path)
-    return sidecar.read_text().split() if sidecar.exists() else []
+    return sidecar.read_text(errors="replace").split() if sidecar.is_file() else []
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from visioncore_engine.config.resolve import resolve
 from visioncore_engine.errors import ConfigError, Problem, UserError
 from visioncore_engine.registry import Registry
 
-__all__ = ["check_resume"]
+__all__ = ["check_resume", "leaves"]
 
 # What may always differ: where results go, how fast windows are read, and how long the run is.
 FREE = (
@@ -47,7 +47,7 @@ def check_resume(resolved: Resolved, saved: Mapping[str, Any]) -> None:
         Listing every difference that neither is free nor allowed by ``policies.resume_changes``.
     """
     allowed = (*FREE, *resolved.run.policies.resume_changes)
-    before, now = dict(_leaves(_filled(saved, resolved.registry))), dict(_leaves(resolved.dump()))
+    before, now = dict(leaves(_filled(saved, resolved.registry))), dict(leaves(resolved.dump()))
     problems = [
         Problem(
             what=f"the checkpoint was trained with {_shown(before, key)}",
@@ -71,11 +71,12 @@ def _filled(saved: Mapping[str, Any], registry: Registry) -> Mapping[str, Any]:
         return saved
 
 
-def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+def leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Every value below a mapping of plain values: its dotted key, and the value as JSON."""
     for name, value in tree.items():
         key = f"{prefix}{name}"
-        if isinstance(value, Mapping) and value:
-            yield from _leaves(value, f"{key}.")
+        if isinstance(value, Mapping):  # an empty one says nothing: what another run has in it is told by its keys
+            yield from leaves(value, f"{key}.")
         else:
             yield key, json.dumps(value)
 

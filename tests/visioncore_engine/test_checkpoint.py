@@ -98,6 +98,50 @@ def test_what_is_not_ours_is_refused_with_the_reason(tmp_path, case, content, me
     assert message in refused(path)
 
 
+def test_k07_bare_weights_say_what_to_give_instead(tmp_path):
+    path = tmp_path / "weights.ckpt"
+    torch.save({"w": torch.ones(2)}, path)
+    told = refused(path)
+    assert told.endswith(
+        "weights only, not a training checkpoint; give a checkpoint from a run folder's `checkpoints/`, which says "
+        "what it is"
+    )
+    torch.save({}, path)
+    assert "not a checkpoint of this engine" in refused(path)
+
+
+@pytest.mark.parametrize("key", ["_instantiator", "_class_path"])
+@pytest.mark.parametrize("place", ["hyper_parameters", "datamodule_hyper_parameters", ""])
+def test_k11_a_file_that_names_code_to_run_is_refused(tmp_path, key, place):
+    path = tmp_path / "foreign.ckpt"
+    named = {key: "os.system"}
+    torch.save({**payload(), **({place: named} if place else named)}, path)
+    assert f"names code to run ({key}); refused, nothing was run" in refused(path)
+
+
+@pytest.mark.parametrize("part", [*_PARTS, "state_dict"])
+@pytest.mark.parametrize("damage", [None, "text", 1.5])
+def test_a_file_that_lacks_a_part_says_which(tmp_path, part, damage):
+    path = tmp_path / "last.ckpt"
+    content = payload()
+    if part == "state_dict":
+        content[part] = damage
+    else:
+        content["visioncore"][part] = damage
+    torch.save(content, path)
+    told = refused(path)
+    assert ("its weights are not tensors by name" if part == "state_dict" else f"it lacks {part}") in told
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe nothing", b"a" * 64])
+def test_a_checksum_that_is_damaged_is_no_traceback(good, content):
+    good.with_name("last.ckpt.sha256").write_bytes(content)
+    if content:
+        assert "does not match its sha256" in refused(good)
+    else:
+        assert read_checkpoint(good)  # as where there is none
+
+
 @pytest.mark.parametrize("writer", ["torch", "pickle"])
 @pytest.mark.parametrize("forced", [False, True])
 def test_k09_a_malicious_pickle_is_refused_and_nothing_runs(tmp_path, monkeypatch, writer, forced):
