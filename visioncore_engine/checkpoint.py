@@ -118,6 +118,7 @@ def link_checkpoint(source: Path, target: Path) -> None:
         except OSError:
             shutil.copyfile(origin, temporary)
         temporary.replace(place)
+        temporary.unlink(missing_ok=True)  # two names of one file: then replacing does nothing
 
 
 def _sync_folder(folder: Path) -> None:

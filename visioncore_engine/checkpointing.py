@@ -38,6 +38,11 @@ class CheckpointFiles(CheckpointIO):
         path.with_name(path.name + ".sha256").unlink(missing_ok=True)
 
 
+def _name(step: int) -> str:
+    """Name under which the checkpoint of a step is kept."""
+    return f"step-{step:09d}.ckpt"
+
+
 class CheckpointWriter(pl.Callback):
     """Keeps ``last.ckpt``, ``best.ckpt`` and the best few.
 
@@ -62,6 +67,8 @@ class CheckpointWriter(pl.Callback):
         """Offer to save before a run ends in the middle of a step."""
         assert isinstance(pl_module, TrainingModule)
         pl_module.save_last = partial(self._save_unstarted, trainer)
+        if trainer.is_global_zero:
+            self._finish_what_a_crash_left(trainer)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Take back what Lightning counts twice: the step at whose start the checkpoint was saved.
@@ -73,6 +80,18 @@ class CheckpointWriter(pl.Callback):
         if loop.restarting and total.ready == total.completed + 1:
             total.ready = total.completed
             loop._batches_that_stepped -= 1  # noqa: SLF001 - `reset` adds it, as for a checkpoint of a batch's end
+
+    def _finish_what_a_crash_left(self, trainer: pl.Trainer) -> None:
+        """Remove halves of files, and give the checkpoint that is resumed the names that it should have."""
+        for path in self._folder.glob("*.tmp"):
+            path.unlink()
+        if not trainer.ckpt_path:
+            return
+        path, last, name = Path(trainer.ckpt_path), self._folder / "last.ckpt", _name(self._saved_step)
+        if path != last:  # a damaged file must not become the generation before
+            link_checkpoint(path, last)
+        if name in self._kept:
+            self._keep(path, name)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Remember that the weights of this moment were scored."""
@@ -119,19 +138,22 @@ class CheckpointWriter(pl.Callback):
         if not trainer.is_global_zero:
             return
         if name is not None:
-            link_checkpoint(self._folder / "last.ckpt", self._folder / name)
-            if self._best() == name:
-                link_checkpoint(self._folder / name, self._folder / "best.ckpt")
+            self._keep(self._folder / "last.ckpt", name)
         for path in self._folder.glob("step-*.ckpt"):
             if path.name not in self._kept:
                 CheckpointFiles().remove_checkpoint(path)
+
+    def _keep(self, path: Path, name: str) -> None:
+        link_checkpoint(path, self._folder / name)
+        if self._best() == name:
+            link_checkpoint(self._folder / name, self._folder / "best.ckpt")
 
     def _take_place(self, step: int) -> str | None:
         """Name under which the pending score is kept; None where it is not among the best."""
         score, self._pending = self._pending, None
         if score is None:
             return None
-        name = f"step-{step:09d}.ckpt"
+        name = _name(step)
         self._kept[name] = score
         ranked = sorted(self._kept, key=lambda kept: self._rank(self._kept[kept]))
         self._kept = {kept: self._kept[kept] for kept in ranked[: self._options.keep]}
@@ -145,8 +167,9 @@ class CheckpointWriter(pl.Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """Scores of the kept files."""
-        return {"kept": dict(self._kept)}
+        return {"kept": dict(self._kept), "step": self._saved_step}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take back the scores; the step that is resumed is on disk already."""
         self._kept = dict(state_dict["kept"])
+        self._saved_step = state_dict.get("step", -1)
