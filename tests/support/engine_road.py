@@ -68,12 +68,23 @@ class EngineRoad:
     def train(self, folder="run", *sets, resume=False, processes=1, before=None, limit=60.0, meanwhile=None):
         """Train to an end; `before` is called in the child, before the command."""
 
+        arguments = self.arguments(folder, *sets, resume=resume, processes=processes)
+        return self.command(*arguments, before=before, limit=limit, meanwhile=meanwhile)
+
+    def open(self, folder, checkpoint, before=None):
+        """Score a run with a checkpoint."""
+        plugins = [word for plugin in self.plugins for word in ("--plugin", plugin)]
+        return self.command("evaluate", folder, "--checkpoint", checkpoint, *plugins, before=before)
+
+    def command(self, *arguments, before=None, limit=60.0, meanwhile=None):
+        """Run ``visioncore`` in a child."""
+
         def work():
             os.chdir(self.home)
             fork_workers()
             if before is not None:
                 before()
-            return main(self.arguments(folder, *sets, resume=resume, processes=processes))
+            return main(arguments)
 
         ended = forked(work, self.home, limit=limit, meanwhile=meanwhile)
         assert not ended.orphans, f"left behind: {ended.orphans}\n{ended}"

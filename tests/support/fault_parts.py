@@ -1,6 +1,6 @@
 """What `fault_plugin` declares. A test arms faults in a forked child; the parts let them happen at their place.
 
-A *place* is a hook of Lightning's callbacks, or one of ``loss``, ``noise``, ``tracker`` and ``log``.
+A *place* is a hook of Lightning's callbacks, or one of ``on_save``, ``loss``, ``noise``, ``tracker`` and ``log``.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from visioncore_engine.contracts import Batch
 from visioncore_engine.data import Permutation
 from visioncore_engine.data.draws import generator
 
-__all__ = ["HOOKS", "arm", "die", "strike"]
+__all__ = ["HOOKS", "arm", "die", "now", "raising", "strike"]
 
 HOOKS = (
     "on_train_start",
@@ -50,7 +50,8 @@ class Fault:
 
 
 _ARMED: list[Fault] = []
-_now = {"step": 0}
+now = {"step": 0, "trainer": None, "module": None}
+"""What is running: the step, and from the first hook on the trainer and its module."""
 
 
 def arm(place, do, *, step=None, rank=None):
@@ -63,11 +64,20 @@ def die():
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def raising(error):
+    """What raises an error: to be armed."""
+
+    def do():
+        raise error
+
+    return do
+
+
 def strike(place):
     """Let happen what is armed for this place and moment; returns what the last of it returned."""
     rank, found = int(os.environ.get("RANK", "0")), None
     for fault in _ARMED:
-        if fault.place == place and fault.step in (None, _now["step"]) and fault.rank in (None, rank):
+        if fault.place == place and fault.step in (None, now["step"]) and fault.rank in (None, rank):
             found = fault.do()
     return found
 
@@ -134,10 +144,13 @@ class ToyFaults(pl.Callback):
     def __init__(self, options=None, facts=None):
         pass
 
+    def on_save_checkpoint(self, trainer, pl_module, checkpoint):
+        strike("on_save")
+
 
 def _hook(name):
     def hook(self, trainer, pl_module, *rest):
-        _now["step"] = trainer.global_step
+        now.update(step=trainer.global_step, trainer=trainer, module=pl_module)
         strike(name)
 
     hook.__name__ = name

@@ -83,6 +83,17 @@ class StockRoad:
 
         return forked(work, self.home, limit=min(limit, 15.0), meanwhile=meanwhile)
 
+    def open(self, folder, checkpoint, before=None):
+        """Go on from a checkpoint that is named."""
+
+        def work():
+            os.chdir(self.home)
+            if before is not None:
+                before()
+            return _train(_config(()), Path(folder), resume=checkpoint, processes=1)
+
+        return forked(work, self.home, limit=15.0)
+
     def checkpoints(self, folder="run"):
         """Folder of the checkpoints of a run."""
         return self.home / folder / "checkpoints"
@@ -177,12 +188,12 @@ def _train(config, folder, *, resume, processes):
             ),
         ],
     )
-    last = checkpoints / "last.ckpt"
+    last = resume if isinstance(resume, str) else checkpoints / "last.ckpt"
     trainer.fit(
         Rows(config),
         loader,
         DataLoader(validation, 7),
-        ckpt_path=str(last) if resume and last.exists() else None,
+        ckpt_path=str(last) if resume and (isinstance(last, str) or last.exists()) else None,
         weights_only=True,
     )
     return 0

@@ -1,0 +1,75 @@
+"""One of two processes fails: the other ends too, the first error is shown, and nothing is left running."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+from fault_parts import arm, die, now, raising
+
+SECONDS = 30.0  # the promise; a loaded machine is slower than an idle one, where it is about a second
+
+
+def fail(road, place, do, *, rank=1, step=7, sets=(), code=70, limit=SECONDS):
+    """Train on two processes until `do` ends it; what was printed."""
+    ended = road.train("run", *sets, processes=2, limit=limit, before=lambda: arm(place, do, step=step, rank=rank))
+    assert ended.code == code if not road.stock else ended.code, ended
+    assert all(bool(value.isfinite().all()) for value in road.weights().values())
+    return ended.err
+
+
+def test_f18_a_loss_that_is_not_finite_on_one_rank_stops_all(road):
+    said = fail(road, "loss", lambda: lambda sums: {term: value * float("nan") for term, value in sums.items()})
+    assert "step 7: " in said
+    assert "not finite" in said
+    assert "term 'y' of 'group" in said
+    assert road.step() <= 7
+
+
+def test_f19_an_exception_on_rank_1(road):
+    said = fail(road, "noise", raising(ValueError("the noise failed")), rank=1)
+    assert "the noise failed" in said
+
+
+def test_f20_an_exception_on_rank_0(road):
+    said = fail(road, "noise", raising(ValueError("the noise failed")), rank=0)
+    assert "the noise failed" in said
+
+
+def test_f21_sigkill_of_rank_1(road):
+    said = fail(road, "on_train_batch_start", die)
+    assert road.stock or "process 1 was killed by SIGKILL" in said
+
+
+def test_f22_a_hard_exit_of_rank_1(road):
+    said = fail(road, "on_train_batch_start", lambda: os._exit(3))
+    assert road.stock or "process 1 ended with exit code 3" in said
+
+
+def test_f24_a_loss_that_returns_nothing_on_rank_1(road):
+    said = fail(road, "loss", lambda: lambda sums: None)
+    assert "None" in said
+
+
+def test_f25_parameters_that_rank_1_does_not_use_are_no_hang(road):
+    # A layer may be left out at random: that is legal here, its gradient on this process counts as zero.
+    def only_the_first_parameter(sums):
+        anchor = next(now["module"].parameters()).sum() * 0.0
+        return {term: value.detach() + anchor for term, value in sums.items()}
+
+    ended = road.train(
+        "run", processes=2, limit=SECONDS, before=lambda: arm("loss", lambda: only_the_first_parameter, step=7, rank=1)
+    )
+    assert ended.code == 0, ended
+    assert road.step() == 12
+
+
+def test_f26_out_of_memory_on_rank_1(road):
+    said = fail(road, "loss", lambda: torch.empty(1 << 60))
+    assert "out of memory" in said or "can't allocate memory" in said
+
+
+def test_f27_a_callback_of_a_plugin_that_raises_on_rank_1(road):
+    said = fail(road, "on_train_batch_end", raising(ValueError("the callback failed")))
+    assert "the callback failed" in said
+    assert road.stock or "plugin 'fault_plugin'" in said
