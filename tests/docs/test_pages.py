@@ -211,7 +211,7 @@ def test_links_lead_somewhere():
             assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
-def test_every_kind_and_hook_is_named():
+def test_every_kind_is_named():
     from visioncore_engine.component import KINDS
 
     text = (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")
