@@ -24,6 +24,7 @@ from visioncore_engine.non_finite import NonFinitePolicy
 from visioncore_engine.objective import predict
 from visioncore_engine.options import OptimizerOptions
 from visioncore_engine.reduction import Agreement, Reduction, agree, union_over_processes, world_size
+from visioncore_engine.resume import leaves
 from visioncore_engine.scoring import Scoring
 from visioncore_engine.sinks import Sinks
 from visioncore_engine.stopping import AgreeingTrainer
@@ -59,6 +60,7 @@ class TrainingModule(pl.LightningModule):
         self._skip_reason = ""
         self.num_skipped = 0
         self.save_last: Callable[[], None] = lambda: None  # set by what writes checkpoints
+        self.goes_on_from = "the start"  # where this process thinks that training goes on
         self.stop_requested: int | None = None  # the signal that asked this process to stop
         self.stop_agreed = False
         self.allow_zero_length_dataloader_with_multiple_devices = True  # a share of a small validation may be empty
@@ -80,10 +82,15 @@ class TrainingModule(pl.LightningModule):
     # -----------------------------------------------------------------------------------------------------------
     # Training
 
-    def on_fit_start(self) -> None:
-        """Agree with the other processes before the first step."""
-        agree("what to train", {"run": self._description["run"], "data": dict(self.parts.dataset.fingerprints())})
+    def setup(self, stage: str) -> None:
+        """Agree with the other processes before anything of theirs, parameters of other shapes say, meets ours."""
+        data = {f"data of {group}": mark for group, mark in self.parts.dataset.fingerprints().items()}
+        start = {"the checkpoint": self.goes_on_from}
+        agree("what to train", {**dict(leaves(self._description["run"])), **data, **start})
         agree("the plugins", {plugin["name"]: plugin for plugin in self._description["record"]["plugins"]})
+
+    def on_fit_start(self) -> None:
+        """Look at what every group uses, once the parameters are where they stay."""
         self._reduction = Reduction(self.model, self.parts.index, self.parts.objective)
         self._kept_buffers = BufferKeeper(self.model)
 
@@ -312,6 +319,7 @@ class TrainingModule(pl.LightningModule):
             "skipped": {"all": self.num_skipped, "non_finite": self._policy.num_skipped},
             "loggers": self._logger_state(),
             "torch_threads": torch.get_num_threads(),
+            "num_processes": world_size(),
         }
 
     def _logger_state(self) -> dict[str, str | None]:

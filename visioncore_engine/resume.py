@@ -12,9 +12,9 @@ from visioncore_engine.config.resolve import resolve
 from visioncore_engine.errors import ConfigError, Problem, UserError
 from visioncore_engine.registry import Registry
 
-__all__ = ["check_resume", "leaves"]
+__all__ = ["check_resume", "leaves", "rounding"]
 
-# What may always differ: where results go, how fast windows are read, and how long the run is.
+# What may always differ: where results go, how fast windows are read, where it runs, and how long the run is.
 FREE = (
     "evaluate.*",
     "launch",
@@ -25,9 +25,11 @@ FREE = (
     "plugins.*",
     "policies.*",
     "run.*",
+    "trainer.devices",
     "trainer.log_every_n_steps",
     "trainer.max_epochs",
     "trainer.max_steps",
+    "trainer.threads",
 )
 
 
@@ -61,6 +63,25 @@ def check_resume(resolved: Resolved, saved: Mapping[str, Any]) -> None:
     ]
     if problems:
         raise ConfigError(*problems)
+
+
+def rounding(saved: Mapping[str, Any], **here: object) -> str:
+    """Say why a resumed run will equal the unbroken one to rounding only; empty where it will be the same.
+
+    Parameters
+    ----------
+    saved
+        The engine's part of the checkpoint.
+    here
+        ``processes``, ``threads`` and ``torch`` of this run.
+    """
+    then = {
+        "processes": saved.get("num_processes"),
+        "threads": saved["torch_threads"],
+        "torch": saved["record"]["libraries"].get("torch"),
+    }
+    changed = [f"{name} {then[name]} -> {now}" for name, now in here.items() if then[name] not in (None, now)]
+    return f"resumed to rounding only: {', '.join(changed)}" if changed else ""
 
 
 def _filled(saved: Mapping[str, Any], registry: Registry) -> Mapping[str, Any]:

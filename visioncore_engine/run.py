@@ -30,16 +30,16 @@ from visioncore_engine.contracts import CallbackFacts
 from visioncore_engine.data.loader import EvaluationLoader, PlanLoader
 from visioncore_engine.data.subset import fixed_part
 from visioncore_engine.display import ProgressDisplay, describe_parts, parameter_rows
-from visioncore_engine.errors import CheckpointError, ConfigError, EngineError, Problem, RunError
+from visioncore_engine.errors import CheckpointError, ConfigError, EngineError, Problem, RunError, Stopped
 from visioncore_engine.evaluation import evaluate_split, write_results
 from visioncore_engine.folder import RunFolder, write_text
-from visioncore_engine.launch import Place
+from visioncore_engine.launch import Launcher, Place
 from visioncore_engine.launch.entry import Entry, begin, enter
 from visioncore_engine.module import TrainingModule
 from visioncore_engine.options import OptimizerOptions
 from visioncore_engine.pulse import Pulse
 from visioncore_engine.restore import load
-from visioncore_engine.resume import check_resume
+from visioncore_engine.resume import check_resume, rounding
 from visioncore_engine.signals import flagged_signals, own_signals
 from visioncore_engine.sinks import Sinks, open_sinks
 from visioncore_engine.stopping import AgreeingTrainer
@@ -57,6 +57,7 @@ _BESIDE_THE_POINT = (
     ".*LeafSpec.*",
     ".*callbacks used to create the checkpoint.*",  # `check_callbacks` says it
     ".*`srun` command is available.*",
+    ".*sync_dist=True.*",  # what is logged is the same in all processes already
 )
 
 
@@ -151,12 +152,17 @@ def _train_here(resolved: Resolved, entry: Entry, place: Place, watchdog: Watchd
         if not steps_left(parts, saved[1], str(saved[0])) and first:
             print(f"nothing to do: {folder.path} is finished; scoring it again", file=sys.stderr)  # noqa: T201 - must be seen
     record = _record(resolved, parts, folder if resume else None)
+    if saved and first:
+        size, threads, release = place.world_size, torch.get_num_threads(), record["libraries"]["torch"]
+        if note := rounding(saved[1]["visioncore"], processes=size, threads=threads, torch=release):
+            print(f"warning: {note}", file=sys.stderr)  # noqa: T201 - must be seen
     if first:
         begin(folder, resolved, keep=resume or entry.begun)
         write_text(folder.record_file, records.to_json(record))
     if not quiet:
         print(describe_parts(parts, device=device, precision=run.trainer.precision), flush=True)  # noqa: T201 - asked for
     module = TrainingModule(parts, {"run": resolved.dump(), "record": record})
+    module.goes_on_from = f"step {saved[1]['global_step']}" if saved else "the start"
     with _quiet_lightning(), _failures_named(resolved):
         resume_ids = saved[1]["visioncore"]["loggers"] if saved else {}
         sinks = open_sinks(resolved, folder.path, resume_ids) if first else Sinks(folder.path)
@@ -164,7 +170,7 @@ def _train_here(resolved: Resolved, entry: Entry, place: Place, watchdog: Watchd
         if saved and first:
             check_callbacks(trainer, saved[1])
         own_signals(trainer)
-        with flagged_signals(module):
+        with flagged_signals(module), _told_when_stopped(entry.launcher, module, first=first):
             trainer.fit(
                 module,
                 train_dataloaders=_train_loader(parts, trainer),
@@ -192,6 +198,17 @@ def _train_here(resolved: Resolved, entry: Entry, place: Place, watchdog: Watchd
     _write_report(folder, resolved)
     scores = {f"val/{name}": value for result in results.values() for name, value in result.scalars.items()}
     return RunResult(folder.path, scores)
+
+
+@contextmanager
+def _told_when_stopped(launcher: Launcher, module: TrainingModule, *, first: bool) -> Iterator[None]:
+    """Tell the launcher, in the first process, that the run has saved and ends on a signal."""
+    try:
+        yield
+    except Stopped:
+        if first:
+            launcher.stopped(module.stop_requested)
+        raise
 
 
 def _record(resolved: Resolved, parts: Parts, before: RunFolder | None) -> dict[str, Any]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
-import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -16,6 +17,7 @@ from visioncore_engine.module import TrainingModule
 __all__ = ["SIGNALS", "flagged_signals", "own_signals"]
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+_SAME_SECONDS = 2.0
 
 
 def own_signals(trainer: pl.Trainer) -> None:
@@ -39,17 +41,29 @@ def _nothing() -> None:
 
 @contextmanager
 def flagged_signals(module: TrainingModule) -> Iterator[None]:
-    """Handle SIGTERM, SIGINT and SIGUSR1 by a flag; a second one of the same kind acts at once, as without us."""
+    """Handle SIGTERM, SIGINT and SIGUSR1 by a flag; a second one of the same kind acts at once, as without us.
+
+    One that comes again within `_SAME_SECONDS` is the same: sent to all processes of a group, it also reaches those
+    that their launcher hands it on to.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread may set handlers; a run elsewhere is its owner's business
         return
     before = {number: signal.getsignal(number) for number in SIGNALS}
+    seen: dict[int, float] = {}
 
     def flag(number: int, frame: FrameType | None) -> None:
-        module.stop_requested = number
-        name = signal.Signals(number).name
-        print(f"{name}: saving at the next step, then stopping; once more ends at once", file=sys.stderr)  # noqa: T201 - must be seen
-        signal.signal(number, before[signal.Signals(number)])
+        now = time.monotonic()
+        if number not in seen:
+            seen[number], module.stop_requested = now, number
+            name = signal.Signals(number).name
+            # No stream of Python's: the signal may have interrupted one that is writing.
+            os.write(2, f"{name}: saving at the next step, then stopping; once more ends at once\n".encode())
+        # Whoever watches over the processes (srun) ends those that are left by SIGTERM when the first of them has
+        # saved and ended: that must not reach the one that still has to tell its launcher.
+        elif now - seen[number] > _SAME_SECONDS and not (number == signal.SIGTERM and module.stop_agreed):
+            signal.signal(number, before[signal.Signals(number)])
+            os.kill(os.getpid(), number)
 
     for number in SIGNALS:
         signal.signal(number, flag)

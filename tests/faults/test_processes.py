@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 
 import torch
 from fault_parts import arm, die, now, raising
@@ -73,3 +74,35 @@ def test_f27_a_callback_of_a_plugin_that_raises_on_rank_1(road):
     said = fail(road, "on_train_batch_end", raising(ValueError("the callback failed")))
     assert "the callback failed" in said
     assert road.stock or "plugin 'fault_plugin'" in said
+
+
+def test_f23_a_collective_on_rank_1_only_is_ended_with_the_stacks_of_all(road):
+    def log():
+        now["module"].log("alone", torch.tensor(1.0), sync_dist=True, on_step=True)
+
+    ended = road.train(
+        "run",
+        "policies.watchdog=2",
+        processes=2,
+        limit=SECONDS,
+        before=lambda: arm("on_train_batch_end", log, step=7, rank=1),
+    )
+    assert ended.code == 75, ended
+    assert "rank 1: no sign of life for 2 s in what follows of step 6 (plugin 'fault_plugin'" in ended.err
+
+
+def test_f23_a_rank_that_waits_for_ever_is_named_with_its_hook_plugin_and_step(road):
+    ended = road.train(
+        "run",
+        "policies.watchdog=2",
+        processes=2,
+        limit=SECONDS,
+        before=lambda: arm("on_train_batch_start", threading.Event().wait, step=7, rank=1),
+    )
+    assert ended.code == 75, ended
+    assert "plugin 'fault_plugin'" in ended.err
+    assert "of step 7" in ended.err
+    stacks = [(road.home / "run" / "stacks" / f"rank-{rank}.txt").read_text() for rank in range(2)]
+    assert "all_reduce" in stacks[0]
+    assert "in on_train_batch_start" in stacks[1]
+    assert road.step() <= 7

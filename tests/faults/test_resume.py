@@ -138,16 +138,19 @@ def test_l4_kill_at_any_call_of_any_function(road, moments, repeats):
 
 
 def seen(road, folder):
-    """Windows of each step over all processes, as they were trained last: after a resume a step counts once."""
+    """Windows of each step over all processes."""
     steps = {}
     for path in sorted((road.home / folder).glob("seen-*.jsonl")):
-        own = {}
-        for line in path.read_text().splitlines():
-            row = json.loads(line)
-            own[row["step"]] = row["epoch"], row["windows"]
-        for step, (epoch, windows) in own.items():
-            steps.setdefault((epoch, step), []).extend(map(tuple, windows))
+        for row in map(json.loads, path.read_text().splitlines()):
+            steps.setdefault((row["epoch"], row["step"]), []).extend(map(tuple, row["windows"]))
     return steps
+
+
+def forget_after_the_checkpoint(road, folder):
+    """Drop what was seen in steps that will be trained again."""
+    for path in (road.home / folder).glob("seen-*.jsonl"):
+        rows = path.read_text().splitlines(keepends=True)
+        path.write_text("".join(row for row in rows if json.loads(row)["step"] < road.step(folder)))
 
 
 def each_window_once(road, folder):
@@ -164,14 +167,16 @@ def other_world_size(road, before, after):
         "cut", *sets, processes=before, before=lambda: arm("on_train_batch_start", die, step=6, rank=before - 1)
     )
     assert ended.code not in (0, None), ended
+    forget_after_the_checkpoint(road, "cut")
     resumed(road, "cut", *sets, processes=after)
     assert road.step("cut") == road.step("whole")
     assert each_window_once(road, "whole")
     assert each_window_once(road, "cut")
     for name, value in road.weights("whole").items():
-        assert (value - road.weights("cut")[name]).abs().max() < 1e-9
+        assert (value - road.weights("cut")[name]).abs().max() < 1e-9, name
     if before == after:
         compare(whole, road.state("cut"))
+    return ended
 
 
 def test_f28_resumed_on_two_processes_instead_of_one(road):
@@ -191,3 +196,20 @@ def test_f31_resumed_with_another_global_batch_is_refused(road):
     ended = road.train("cut", "sampler.batch_size=12", resume=True)
     assert ended.code == 2, ended
     assert "sampler.batch_size: the checkpoint was trained with 24 (got 12)" in ended.err
+
+
+def test_a_resumed_run_says_where_it_is_the_same_to_rounding_only(road):
+    killed(road, "cut", step=6)
+    ended = road.train("cut", processes=2, resume=True)
+    assert ended.code == 0, ended
+    assert ended.err.count("warning: resumed to rounding only: processes 1 -> 2") == 1
+
+
+def test_what_is_changed_on_resume_reaches_every_process(road):
+    killed_on_two = road.train("cut", processes=2, before=lambda: arm("on_train_batch_start", die, step=6, rank=0))
+    assert killed_on_two.code == 70, killed_on_two
+    sets = ("trainer.max_epochs=4", "optimizer.lr=0.02", "policies.resume_changes=optimizer.lr")
+    ended = road.train("cut", *sets, processes=2, resume=True)
+    assert ended.code == 0, ended
+    assert road.step("cut") == 16
+    assert road.newest("cut")["optimizer_states"][0]["param_groups"][0]["lr"] in (0.02, 0.01)

@@ -153,7 +153,7 @@ def _hook(name):
         now.update(step=trainer.global_step, trainer=trainer, module=pl_module)
         strike(name)
 
-    hook.__name__ = name
+    hook.__code__ = hook.__code__.replace(co_name=name)  # as stacks show it
     return hook
 
 

@@ -50,13 +50,13 @@ def end_of(folder):
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGUSR1"])
-def test_a_signal_saves_after_the_step_and_resume_shows_nothing(run, name, capsys):
+def test_a_signal_saves_after_the_step_and_resume_shows_nothing(run, name, capfd):
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)}
     train(run("run.dir=whole"), quiet=True)
     sets = ("callbacks.toy_events.signal_at=7", f"callbacks.toy_events.signal_name={name}")
     with pytest.raises(Stopped, match="saved at step 8"):
         train(run("run.dir=cut", *sets), quiet=True)
-    assert f"{name}: saving at the next step" in capsys.readouterr().err
+    assert f"{name}: saving at the next step" in capfd.readouterr().err
     assert end_of("cut")[0] == 8
     assert {number: signal.getsignal(number) for number in handlers} == handlers
     train(run("run.dir=cut"), resume=True, quiet=True)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from visioncore_engine.config import Resolved
-from visioncore_engine.errors import ConfigError
+from visioncore_engine.errors import ConfigError, UserError
 from visioncore_engine.folder import RunFolder, write_text
 from visioncore_engine.launch.contract import RUN_DIR_VARIABLE, Job, Launcher, LauncherFacts, Place
 from visioncore_engine.launch.local import LocalLauncher
@@ -69,15 +70,13 @@ def enter(resolved: Resolved, *, resume: bool, quiet: bool, count_gpus: Callable
         As the first process that failed, where others were started.
     """
     launcher = _launcher(resolved, count_gpus)
-    place = launcher.place()
-    if place is None:
-        folder = RunFolder(_choose(resolved, resume=resume, restarted=False))
-        begin(folder, resolved, keep=resume)
-        job = Job(folder.path.resolve(), _command(folder.run_file, resolved.registry, quiet=quiet), resume)
-        return Entry(launcher, folder, None, resume, begun=True, handed_to=launcher.start(job) or "")
-    given = os.environ.get(RUN_DIR_VARIABLE)
-    choose = partial(_choose, resolved, resume=resume, restarted=place.restarted)
-    folder = RunFolder(Path(given) if given else launcher.agree(place, choose))
+    with _placed(resolved):
+        place = launcher.place()
+        if place is None:
+            return _start(resolved, launcher, resume=resume, quiet=quiet)
+        given = os.environ.get(RUN_DIR_VARIABLE)
+        choose = partial(_choose, resolved, resume=resume, restarted=place.restarted)
+        folder = RunFolder(Path(given) if given else launcher.agree(place, choose))
     return Entry(launcher, folder, place, resume or place.restarted, begun=bool(given))
 
 
@@ -86,6 +85,27 @@ def begin(folder: RunFolder, resolved: Resolved, *, keep: bool) -> None:
     folder.create()
     if not (keep and folder.run_file.exists()):
         write_text(folder.run_file, resolved.to_yaml())
+
+
+def _start(resolved: Resolved, launcher: Launcher, *, resume: bool, quiet: bool) -> Entry:
+    folder = RunFolder(_choose(resolved, resume=resume, restarted=False))
+    begin(folder, resolved, keep=resume)
+    run_file = folder.run_file
+    if resume:  # the run may go on otherwise than it began: longer, or with what it allows to differ
+        run_file = folder.path / "resumed.yaml"
+        write_text(run_file, resolved.to_yaml())
+    job = Job(folder.path.resolve(), _command(run_file, resolved.registry, quiet=quiet), resume)
+    return Entry(launcher, folder, None, resume, begun=True, handed_to=launcher.start(job) or "")
+
+
+@contextmanager
+def _placed(resolved: Resolved) -> Iterator[None]:
+    """Tell where the run file says what a launcher refuses."""
+    try:
+        yield
+    except UserError as error:
+        told = [replace(one, where=one.where or resolved.where(one.key)) if one.key else one for one in error.problems]
+        raise type(error)(*told) from error
 
 
 def _launcher(resolved: Resolved, count_gpus: Callable[[], int]) -> Launcher:

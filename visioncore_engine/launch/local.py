@@ -152,17 +152,25 @@ def _wait(workers: Sequence[subprocess.Popen[bytes]], grace: float) -> tuple[int
     failed: tuple[int, int] | None = None
     deadline, urge = float("inf"), signal.SIGTERM
     while any(worker.poll() is None for worker in workers):
-        for rank, worker in enumerate(workers):
-            if failed is None and worker.returncode:
-                failed, deadline = (worker.returncode, rank), time.monotonic() + grace
+        if failed is None and (ended := _failed(workers)):
+            failed, deadline = _cause(ended), time.monotonic() + grace
         if time.monotonic() > deadline:
             for worker in workers:
                 if worker.poll() is None:
                     worker.send_signal(urge)
             deadline, urge = time.monotonic() + grace, signal.SIGKILL
         time.sleep(_POLL_SECONDS)
-    codes = [(worker.returncode, rank) for rank, worker in enumerate(workers) if worker.returncode]
-    return failed or (codes[0] if codes else (0, 0))
+    ended = _failed(workers)
+    return failed or (_cause(ended) if ended else (0, 0))
+
+
+def _failed(workers: Sequence[subprocess.Popen[bytes]]) -> list[tuple[int, int]]:
+    return [(worker.returncode, rank) for rank, worker in enumerate(workers) if worker.returncode]
+
+
+def _cause(ended: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    """Of those found at once the one that the others fail for: they miss it, and end as failed runs."""
+    return min(ended, key=lambda found: found[0] == RunError.exit_code)
 
 
 def _failure(code: int, rank: int) -> EngineError:
