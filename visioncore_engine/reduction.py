@@ -67,7 +67,7 @@ def agree(what: str, value: Mapping[str, Any]) -> None:
             what=f"processes disagree on {what}",
             key=key,
             given="; ".join(f"rank {rank}: {own.get(key)}" for rank, own in enumerate(everywhere)),
-            todo="install the same packages and give the same data on every host",
+            todo="give every process the same run file, packages and data",
         )
         for key in sorted({key for own in everywhere for key in own})
         if len({repr(own.get(key)) for own in everywhere}) > 1

@@ -1,4 +1,4 @@
-"""Optimizers, schedulers, regularizers, generic data sets, callbacks and loggers."""
+"""Optimizers, schedulers, regularizers, generic data sets, callbacks, loggers and launchers."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ __all__ = [
     "visioncore_callbacks",
     "visioncore_data_checks",
     "visioncore_datasets",
+    "visioncore_launchers",
     "visioncore_loggers",
     "visioncore_losses",
     "visioncore_metrics",
@@ -161,3 +162,15 @@ def visioncore_data_checks(config: RunConfig) -> Iterator[Problem]:
     """Look at the headers of files of examples."""
     if (config.data.plugin, config.data.name) == ("visioncore_common", "arrays"):
         yield from resolve_address("visioncore_common.examples.headers:problems")(config)  # which imports NumPy
+
+
+@hookimpl
+def visioncore_launchers() -> Iterator[Component]:
+    """Where the processes of a run come from."""
+    yield _component("local", "started here, one for each device", "launchers.local:local", "launcher:LocalOptions")
+    yield _component(
+        "slurm", "a job of SLURM: written, submitted, queued again", "launchers.slurm:Slurm", "launcher:SlurmOptions"
+    )
+    yield _component(
+        "torchrun", "started by torchrun, on several hosts", "launchers.torchrun:Torchrun", "launcher:TorchrunOptions"
+    )

@@ -25,9 +25,20 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Train."""
     resolved = resolved_of(arguments)
-    from visioncore_engine.run import train
+    from visioncore_engine.launch.entry import enter
 
-    result = train(resolved, resume=arguments.resume, quiet=arguments.quiet)
+    def count_gpus() -> int:
+        from visioncore_engine.run import count_gpus
+
+        return count_gpus(resolved)
+
+    entry = enter(resolved, resume=arguments.resume, quiet=arguments.quiet, count_gpus=count_gpus)
+    if entry.handed_to:  # without torch: clusters are told from machines that may not have it
+        print(entry.handed_to)
+        return 0
+    from visioncore_engine.run import train_entered
+
+    result = train_entered(resolved, entry, quiet=arguments.quiet)
     if not arguments.quiet:
         from visioncore_engine.display import format_scores
 
