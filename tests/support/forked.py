@@ -97,7 +97,7 @@ def fork(work) -> int:
         child = os.fork()
     if child:
         return child
-    code = 99
+    code = 1  # as an interpreter that ends with a traceback
     try:
         _forget_the_runner()
         code = work() or 0

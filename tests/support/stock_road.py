@@ -180,11 +180,9 @@ def _train(config, folder, *, resume, processes):
             ToyFaults(),
             ModelCheckpoint(
                 checkpoints,
-                save_last=True,
-                save_top_k=1,
+                filename="last",
                 enable_version_counter=False,
                 every_n_train_steps=config["checkpoint"]["every_n_steps"],
-                filename="newest",
             ),
         ],
     )
