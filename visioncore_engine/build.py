@@ -35,6 +35,7 @@ from visioncore_engine.contracts import (
 )
 from visioncore_engine.data.index import build_index
 from visioncore_engine.errors import ConfigError, DataError, Problem, UserError
+from visioncore_engine.guard import check_monitors, check_validation
 from visioncore_engine.objective import Objective
 from visioncore_engine.options import Choice, LossOptions, OptimizerOptions, SamplerOptions
 from visioncore_engine.parameters import group_parameters, loss_coefficients
@@ -133,6 +134,8 @@ def build(resolved: Resolved, *, fused: bool = False, state: Mapping[str, Any] |
     sampler: Sampler = run.sampler.build(SamplerFacts(index, run.seed))
     steps_per_epoch = sampler.steps_per_epoch()
     total_steps = _total_steps(run, steps_per_epoch)
+    check_validation(resolved, steps_per_epoch, total_steps)
+    check_monitors(resolved, dataset.groups)
     loss = run.loss.build(LossFacts(dataset.groups))
     assert isinstance(run.loss.options, LossOptions)
     with _at(resolved, "loss.weighting"):

@@ -23,8 +23,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from visioncore_engine.errors import CheckpointError, Problem, StorageError
+from visioncore_engine.errors import CheckpointError, Problem, RunError, StorageError
 from visioncore_engine.migration import FORMAT, carry_over
+from visioncore_engine.plain import unsafe_parts
 
 __all__ = ["FORMAT", "link_checkpoint", "read_as_written", "read_checkpoint", "write_checkpoint"]
 
@@ -62,12 +63,12 @@ def write_checkpoint(payload: Mapping[str, Any], path: Path, *, keep_previous: b
 
     Raises
     ------
-    CheckpointError
-        Where a weight is not finite: a broken model never replaces a good file.
+    RunError
+        Where a weight is not finite, or a value could not be loaded again: a broken state never replaces a good file.
     StorageError
         Where the file cannot be written; what was there stays.
     """
-    _refuse_non_finite(payload, path)
+    _refuse_broken(payload, path)
     buffer = io.BytesIO()
     torch.save(dict(payload), buffer)
     data = buffer.getbuffer()
@@ -91,10 +92,12 @@ def write_checkpoint(payload: Mapping[str, Any], path: Path, *, keep_previous: b
         raise
 
 
-def _refuse_non_finite(payload: Mapping[str, Any], path: Path) -> None:
+def _refuse_broken(payload: Mapping[str, Any], path: Path) -> None:
     for name, value in payload.get("state_dict", {}).items():
         if isinstance(value, Tensor) and value.is_floating_point() and not bool(torch.isfinite(value).all()):
-            raise CheckpointError(Problem(what=f"refusing to save non-finite values in {name!r}", where=str(path)))
+            raise RunError(f"run failed: {path}: refusing to save non-finite values in {name!r}")
+    for place, kind in unsafe_parts(dict(payload)):
+        raise RunError(f"run failed: {path}: refusing to save {kind} in {place}, which could not be loaded again")
 
 
 def _write_durably(path: Path, data: bytes | memoryview) -> None:

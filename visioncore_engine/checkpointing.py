@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,7 @@ class CheckpointWriter(pl.Callback):
         self._kept: dict[str, float] = {}
         self._pending: float | None = None
         self._saved_step = -1
+        self._num_scores = 0
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Offer to save before a run ends in the middle of a step."""
@@ -97,6 +99,7 @@ class CheckpointWriter(pl.Callback):
         """Remember that the weights of this moment were scored."""
         if trainer.sanity_checking:
             return
+        self._num_scores += 1
         score = float(trainer.callback_metrics[self._options.monitor])
         if math.isfinite(score):
             self._pending = score
@@ -117,9 +120,12 @@ class CheckpointWriter(pl.Callback):
             self._save(trainer)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Save the end of the run."""
+        """Save the end of the run, and say where there was nothing to choose by."""
         if trainer.global_step != self._saved_step:
             self._save(trainer)
+        if self._num_scores and not self._kept and trainer.is_global_zero:
+            what = f"{self._options.monitor} was not finite in any of {self._num_scores} validations"
+            print(f"warning: {what}: no best checkpoint was chosen, the last one is used", file=sys.stderr)  # noqa: T201 - must be seen
 
     def _save_unstarted(self, trainer: pl.Trainer) -> None:
         """Save in a step that changed nothing, as if it had not started."""

@@ -131,7 +131,9 @@ class TrainingModule(pl.LightningModule):
         stop, end = self.stop_requested is not None, trainer.asks_to_stop
         agreed = self._reduction.gradients(step.groups, loss, non_finite=bool(wrong), stop=stop, end=end)
         self.stop_agreed = agreed.stop
-        trainer.settle(agreed.end)
+        # Lightning validates before it stops, where a validation is due in this epoch: the last weights are scored too
+        # where `max_steps` ends an epoch early.
+        trainer.settle(agreed.end or self.global_step + 1 >= self.parts.total_steps)
         return agreed
 
     def _may_update(self, step: PlanStep, norm: Tensor, penalties: Mapping[str, Tensor]) -> bool:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from visioncore_engine.checkpoint import _PARTS, FORMAT, link_checkpoint, read_checkpoint, write_checkpoint
-from visioncore_engine.errors import CheckpointError, StorageError
+from visioncore_engine.errors import CheckpointError, RunError, StorageError
 
 
 def payload(value=1.0, size=8):
@@ -165,7 +165,7 @@ def test_k10_urls_are_refused_before_any_network_use(monkeypatch):
 
 
 def test_non_finite_weights_never_replace_a_good_file(good):
-    with pytest.raises(CheckpointError, match="non-finite"):
+    with pytest.raises(RunError, match="non-finite"):
         write_checkpoint(payload(float("inf")), good)
     assert read_checkpoint(good)["state_dict"]["model.w"][0] == 1
 

@@ -28,7 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
     from visioncore_engine.launch.entry import enter
 
     def count_gpus() -> int:
-        from visioncore_engine.run import count_gpus
+        from visioncore_engine.devices import count_gpus
 
         return count_gpus(resolved)
 

@@ -1,4 +1,4 @@
-"""What the engine itself knows to be wrong with a resolved run: a monitor that nothing ever logs."""
+"""What the engine itself knows to be wrong with a resolved run: monitors and validations that never are."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from visioncore_engine.config.run import RunConfig
 from visioncore_engine.errors import Problem, nearest
 from visioncore_engine.options import Choice, slots
 
-__all__ = ["check", "each_choice", "logged_names"]
+__all__ = ["check", "each_choice", "logged_names", "monitors"]
 
 
 def each_choice(options: BaseModel, key: str = "") -> Iterator[tuple[str, Choice]]:
@@ -37,7 +37,7 @@ def logged_names(run: RunConfig) -> tuple[str, ...]:
 
 
 def check(run: RunConfig, where: Callable[[str], str]) -> tuple[Problem, ...]:
-    """Find monitors that name no logged value.
+    """Find monitors that name no logged value, and validations that never run.
 
     Parameters
     ----------
@@ -48,17 +48,23 @@ def check(run: RunConfig, where: Callable[[str], str]) -> tuple[Problem, ...]:
     """
     logged = logged_names(run)
     problems = []
-    for key, monitor in _monitors(run):
-        if not any(monitor == name or monitor.startswith(f"{name}/") for name in logged):
+    every, end = run.trainer.check_val_every_n_epoch, run.trainer.max_epochs
+    if end is not None and every > end:
+        key = "trainer.check_val_every_n_epoch"
+        what = f"no validation would ever run in {end} epochs, so that no checkpoint could be chosen"
+        problems.append(Problem(what=what, where=where(key), key=key, given=str(every), todo=f"write {end} at most"))
+    for key, monitor in monitors(run):
+        if not any(monitor == name or monitor.startswith(f"{name}/") for name in logged) or monitor[:9] == "val/loss/":
             close = nearest(monitor, logged)
             head = f"did you mean {close!r}? " if close else ""
-            todo = f"{head}logged: {', '.join(logged)}, each also with /<group>"
+            todo = f"{head}logged: {', '.join(logged)}, each but the loss also with /<group>"
             what = "nothing logs a value of this name"
             problems.append(Problem(what=what, where=where(key), key=key, given=repr(monitor), todo=todo))
     return tuple(problems)
 
 
-def _monitors(run: RunConfig) -> Iterator[tuple[str, str]]:
+def monitors(run: RunConfig) -> Iterator[tuple[str, str]]:
+    """Every value that something in a run watches, with its dotted key."""
     yield "checkpoint.monitor", run.checkpoint.monitor
     for key, choice in each_choice(run):
         monitor = getattr(choice.options, "monitor", None)
