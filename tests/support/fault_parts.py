@@ -208,7 +208,7 @@ def digest(data):
 class ToyTracker(Logger):
     """A remote tracker, as far as a training can tell."""
 
-    def __init__(self, options, facts):
+    def __init__(self, options=None, facts=None):
         super().__init__()
         strike("tracker")
 

@@ -6,6 +6,7 @@ few keys of the run file that have a meaning here, by their own names, and takes
 
 from __future__ import annotations
 
+import csv
 import os
 import socket
 import warnings
@@ -17,10 +18,11 @@ import pytorch_lightning as pl
 import torch
 import yaml
 from engine_road import RUN
-from fault_parts import ToyFaults, ToyWitness, strike
+from fault_parts import ToyFaults, ToyTracker, ToyWitness, strike
 from forked import fork, forked
 from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.loggers import CSVLogger
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset, WeightedRandomSampler
 from toy_options import ToyDataOptions
@@ -112,6 +114,11 @@ class StockRoad:
 
     state = weights
 
+    def logged(self, folder="run"):
+        """Steps whose loss stands in the file of Lightning's own logger, counted from 1."""
+        with (self.home / folder / "csv" / "version_0" / "metrics.csv").open() as file:
+            return [int(row["step"]) + 1 for row in csv.DictReader(file) if row.get("train/loss")]
+
 
 def _config(sets):
     config = yaml.safe_load(Path("run.yaml").read_text())
@@ -171,7 +178,7 @@ def _train(config, folder, *, resume, processes):
         accumulate_grad_batches=config["optimizer"].get("accumulate", 1),
         log_every_n_steps=1,
         num_sanity_val_steps=0,
-        logger=False,
+        logger=[CSVLogger(folder, name="csv", version=0), ToyTracker()],
         enable_progress_bar=False,
         enable_model_summary=False,
         default_root_dir=str(folder),
