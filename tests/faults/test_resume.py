@@ -9,6 +9,8 @@ import json
 import sys
 
 import pytest
+import torch
+import toy_parts
 from engine_road import STEPS, differences
 from fault_parts import HOOKS, arm, die
 
@@ -213,3 +215,23 @@ def test_what_is_changed_on_resume_reaches_every_process(road):
     assert ended.code == 0, ended
     assert road.step("cut") == 16
     assert road.newest("cut")["optimizer_states"][0]["param_groups"][0]["lr"] in (0.02, 0.01)
+
+
+def test_what_initialisers_draw_on_resume_is_not_trained(road):
+    whole = uninterrupted(road)
+    killed(road, "cut", step=6)
+
+    def start_elsewhere():
+        original = toy_parts.ToyModel.__init__
+
+        def other(self, *arguments):
+            original(self, *arguments)
+            with torch.no_grad():
+                for parameter in self.parameters():
+                    parameter.fill_(7.0)
+
+        toy_parts.ToyModel.__init__ = other
+
+    ended = road.train("cut", resume=True, before=start_elsewhere)
+    assert ended.code == 0, ended
+    compare(whole, road.state("cut"))
