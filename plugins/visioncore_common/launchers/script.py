@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,8 +52,8 @@ def job_script(options: SlurmOptions, facts: LauncherFacts, job: Job) -> str:
 
 def _directives(options: SlurmOptions, facts: LauncherFacts, job: Job) -> Iterator[str]:
     yield f"--job-name={facts.run_name}"
-    yield f"--chdir={_quoted(Path.cwd())}"
-    yield f"--output={_quoted(job.run_dir).replace('%', '%%')}/job-%j.txt"
+    yield f"--chdir={_quoted(str(Path.cwd()))}"
+    yield f"--output={_quoted(str(job.run_dir).replace('%', '%%') + '/job-%j.txt')}"
     yield "--open-mode=append"
     yield "--requeue" if options.requeue else "--no-requeue"
     if options.signal_before:
@@ -73,6 +74,7 @@ def _directives(options: SlurmOptions, facts: LauncherFacts, job: Job) -> Iterat
     yield from options.extra
 
 
-def _quoted(path: Path) -> str:
-    # sbatch reads directives nearly as a shell does: blanks end a word unless quoted, and a backslash escapes.
-    return str(path).replace("\\", "\\\\").replace(" ", "\\ ")
+def _quoted(text: str) -> str:
+    """Quote a word of a directive, in which sbatch understands quotes but no backslash before a blank."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return text if re.fullmatch(r"[\w./%+=:@-]*", text) else f'"{escaped}"'

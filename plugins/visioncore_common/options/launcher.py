@@ -11,6 +11,7 @@ from visioncore_engine.options import Options
 __all__ = ["LocalOptions", "SlurmOptions", "TorchrunOptions"]
 
 _Word = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.,:@+=-]*$")]
+_Duration = Annotated[str, StringConstraints(pattern=r"^(\d+-\d{1,2}(:\d{2}){0,2}|\d+:\d{2}(:\d{2})?)$")]
 _Line = Annotated[str, StringConstraints(pattern=r"^[^\r\n]+$")]
 _Flag = Annotated[str, StringConstraints(pattern=r"^-[^\r\n]+$")]
 
@@ -36,10 +37,9 @@ class SlurmOptions(Options):
 
     partition: _Word = Field("", description="where the job may run; by default the cluster's own choice")
     account: _Word = Field("", description="who pays; by default the user's own account")
-    time: str = Field(
-        "",
-        pattern=r"^((\d+-)?\d{1,2}(:\d{2}){0,2}|\d+(:\d{2})?)?$",
-        description="time limit: minutes, hours:minutes:seconds or days-hours; by default the partition's own",
+    time: Annotated[int, Field(ge=1)] | _Duration | None = Field(
+        None,
+        description="time limit: minutes, or text: '12:00:00', '2-12' (days-hours); by default the partition's own",
     )
     nodes: int = Field(1, ge=1, description="hosts")
     gpus_per_node: int = Field(
