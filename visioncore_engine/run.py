@@ -31,6 +31,7 @@ from visioncore_engine.evaluation import evaluate_split, write_results
 from visioncore_engine.folder import RunFolder, write_text
 from visioncore_engine.launch import Launcher, Place
 from visioncore_engine.launch.entry import Entry, begin, enter
+from visioncore_engine.memory import advice, ran_out_of_memory
 from visioncore_engine.module import TrainingModule
 from visioncore_engine.restore import load
 from visioncore_engine.resume import check_resume, rounding
@@ -144,7 +145,7 @@ def _train_here(resolved: Resolved, entry: Entry, place: Place, watchdog: Watchd
         print(describe_parts(parts, device=device, precision=run.trainer.precision), flush=True)  # noqa: T201 - asked for
     module = TrainingModule(parts, {"run": resolved.dump(), "record": record})
     module.goes_on_from = f"step {saved[1]['global_step']}" if saved else "the start"
-    with quiet_lightning(), _failures_named(resolved):
+    with quiet_lightning(), _failures_named(resolved, place):
         resume_ids = saved[1]["visioncore"]["loggers"] if saved else {}
         sinks = open_sinks(resolved, folder.path, resume_ids) if first else Sinks(folder.path)
         trainer = build_trainer(resolved, parts, place, folder=folder, sinks=sinks, watchdog=watchdog, quiet=quiet)
@@ -172,7 +173,8 @@ def _train_here(resolved: Resolved, entry: Entry, place: Place, watchdog: Watchd
         return RunResult(folder.path, {})
     best = "best" if (folder.checkpoints / "best.ckpt").exists() else "last"
     model = load(folder.checkpoint(best), registry=resolved.registry)
-    results = evaluate_split(run, parts.dataset, model, "validation")
+    with _failures_named(resolved, place):
+        results = evaluate_split(run, parts.dataset, model, "validation")
     write_results(folder, {"validation": results})
     record["finished"] = datetime.now(UTC).isoformat(timespec="seconds")
     write_text(folder.record_file, records.to_json(record))
@@ -233,12 +235,17 @@ def _last_checkpoint(folder: RunFolder) -> tuple[Path, dict[str, Any]] | None:
 
 
 @contextmanager
-def _failures_named(resolved: Resolved) -> Iterator[None]:
-    """Tell whose code failed."""
+def _failures_named(resolved: Resolved, place: Place) -> Iterator[None]:
+    """Tell whose code failed, and what to try where memory ran out."""
     try:
         yield
     except EngineError:
         raise
     except Exception as error:
         culprit = culprit_of(error, resolved)
+        if ran_out_of_memory(error):
+            rank = f" on rank {place.rank}" if place.world_size > 1 else ""
+            todo = advice(resolved.run, error, place.world_size)
+            what = str(error).partition("\n")[0] or type(error).__name__
+            raise RunError(f"run failed: {culprit}out of memory{rank}: {what}; {todo}") from error
         raise RunError(f"run failed: {culprit}{type(error).__name__}: {error}") from error

@@ -1,4 +1,7 @@
-"""Look at this machine: versions, devices, plugins, threads, and whether this folder can be written."""
+"""Look at this machine: versions, devices, plugins, threads, and whether this folder can be written.
+
+With --find-batch, find the largest micro-batch of a run that fits into memory.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,8 @@ from pathlib import Path
 import importlib_metadata
 
 from visioncore_engine.cli.layout import columns
-from visioncore_engine.cli.parser import add_plugins, example, registry_of
+from visioncore_engine.cli.parser import add_plugins, add_sets, example, registry_of
+from visioncore_engine.errors import Problem, RunError, UsageError
 
 __all__ = ["arguments", "run"]
 
@@ -21,12 +25,20 @@ _LIBRARIES = ("visioncore-engine", "torch", "pytorch-lightning", "numpy", "h5py"
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
+    parser.add_argument("--find-batch", metavar="RUN.yaml", help="try growing micro-batches of this run instead")
+    add_sets(parser)
     add_plugins(parser)
-    example(parser, "visioncore doctor")
+    example(
+        parser, "visioncore doctor", "visioncore doctor --find-batch configs/demo.yaml --set sampler.batch_size=4096"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print what was found; what is wrong begins with '!!'."""
+    if arguments.find_batch:
+        return _find_batch(arguments)
+    if arguments.sets:
+        raise UsageError(Problem(what="--set changes a run, and no run is named", todo="add --find-batch RUN.yaml"))
     rows = [("system", platform.platform()), ("python", platform.python_version())]
     rows += [(name, _version(name)) for name in _LIBRARIES]
     rows += [*_devices(), *_machine(), ("folder", _folder())]
@@ -36,6 +48,35 @@ def run(arguments: argparse.Namespace) -> int:
         rows += [("", f"!! {warning}") for warning in plugin.warnings]
     print("\n".join(columns(rows)))
     return 0
+
+
+def _find_batch(arguments: argparse.Namespace) -> int:
+    from visioncore_engine.config import resolve
+    from visioncore_engine.options import OptimizerOptions
+    from visioncore_engine.probe import MARGIN, find_batch
+
+    resolved = resolve([arguments.find_batch], arguments.sets, plugin_files=arguments.plugin, block=arguments.block)
+    job = {
+        "paths": [arguments.find_batch],
+        "sets": arguments.sets,
+        "plugin_files": arguments.plugin,
+        "block": arguments.block,
+    }
+    options = resolved.run.optimizer.options
+    assert isinstance(options, OptimizerOptions)
+    found = find_batch(job, told=_tell)
+    if found.accumulate is None:
+        raise RunError(f"run failed: not even one window fits ({found.ended}); make the model or its inputs smaller")
+    why = f"larger ones do not: {found.ended}" if found.ended else "no more is needed"
+    print(f"\nlargest micro-batch that fits: {found.fits} ({why})")
+    print(f"a process takes {found.share} of each global batch; with a margin of {MARGIN - 1:.0%}, write")
+    print(f"optimizer.accumulate: {found.accumulate}    (the run has {options.accumulate})")
+    return 0
+
+
+def _tell(size: int, num_bytes: int) -> None:
+    memory = f", {num_bytes / 2**30:.1f} GiB" if num_bytes else ""
+    print(f"{size} fits{memory}", flush=True)
 
 
 def _version(name: str) -> str:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from visioncore_engine.config import Resolved
     from visioncore_engine.registry import Registry
 
-__all__ = ["Parser", "add_plugins", "add_run", "example", "registry_of", "resolved_of"]
+__all__ = ["Parser", "add_plugins", "add_run", "add_sets", "example", "registry_of", "resolved_of"]
 
 
 class Parser(argparse.ArgumentParser):
@@ -44,6 +44,12 @@ def add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "overlays", nargs="*", default=[], metavar="OVERLAY.yaml", help="files that are laid over it, in this order"
     )
+    add_sets(parser)
+    add_plugins(parser)
+
+
+def add_sets(parser: argparse.ArgumentParser) -> None:
+    """Add ``--set``."""
     parser.add_argument(
         "--set",
         action="append",
@@ -52,7 +58,6 @@ def add_run(parser: argparse.ArgumentParser) -> None:
         metavar="KEY=VALUE",
         help="lay one value over the files, e.g. optimizer.lr=1e-4; blocks of a list by id; null removes",
     )
-    add_plugins(parser)
 
 
 def resolved_of(arguments: argparse.Namespace) -> Resolved:

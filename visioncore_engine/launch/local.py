@@ -183,4 +183,6 @@ def _failure(code: int, rank: int) -> EngineError:
     if code == Hung.exit_code:
         return Hung(f"hang: process {rank} ended as one that hangs; what it said stands above")
     how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+    if code == -signal.SIGKILL:
+        how += " (the system does that where memory runs out: try a larger optimizer.accumulate)"
     return RunError(f"run failed: process {rank} {how}; the others were ended, and the last checkpoint stands")
