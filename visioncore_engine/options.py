@@ -15,6 +15,7 @@ from pydantic_core import PydanticCustomError, core_schema
 from visioncore_engine.component import KINDS, Component, resolve_address
 from visioncore_engine.errors import EngineError, PluginError, Problem, RunError, UserError
 from visioncore_engine.schedule import Scheduled
+from visioncore_engine.untouched import untouched
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -121,17 +122,14 @@ class Choice:
         RunError
             Where the builder failed in any other way; names the plugin.
         """
-        try:
-            builder = resolve_address(self.component.build, self.home)
-        except ImportError as error:
-            raise PluginError(Problem(what=f"{self.title} cannot be imported: {error}", where=self.where)) from error
+        builder = self._import()
         try:
             built = builder(self.options, facts)
         except UserError as error:
             raise error.at(self.where) from error
         except EngineError:
             raise
-        except Exception as error:  # whatever a plugin raises is told with the plugin's name
+        except (Exception, SystemExit) as error:  # whatever a plugin raises is told with the plugin's name
             raise RunError(f"run failed: {self.title} could not be built: {type(error).__name__}: {error}") from error
         missing = _missing_members(built, KINDS[self.kind].returns)
         if missing:
@@ -143,6 +141,17 @@ class Choice:
                 )
             )
         return built
+
+    def _import(self) -> Any:
+        """Builder of the component."""
+        with untouched(self.title, self.where):
+            try:
+                return resolve_address(self.component.build, self.home)
+            except ImportError as error:
+                what = str(error)
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - a module may do anything; it is named
+                what = f"{type(error).__name__}: {error}"
+        raise PluginError(Problem(what=f"{self.title} cannot be imported: {what}", where=self.where))
 
     @property
     def title(self) -> str:

@@ -14,7 +14,7 @@ MISTAKES = {
     "C04": (RUN.replace(LR, "lr: .nan"), "optimizer.lr"),
     "C05": (RUN.replace(LR, "lr: -1"), "optimizer.lr"),
     "C06": (RUN.replace(LR, "lr: true"), "optimizer.lr"),
-    "C08": (RUN.replace("seed: 5", "seed: 010"), "seed"),
+    "C08": (RUN.replace("seed: 5", "seed: 010"), "octal-looking"),
     "C12": (RUN.replace(BATCH, "batch_sze: 24"), "did you mean 'batch_size'?"),
     "C13": (RUN.replace("metrics: [toy_error]", "").replace("loss: {name: toy_faulty, weighting: places}", ""), "loss"),
     "C15": ("- seed\n- data\n", "must be a mapping"),

@@ -6,10 +6,12 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from visioncore_engine.contracts import Batch, Index, Source
+from visioncore_engine.contracts import Batch, Group, Index, Source
 from visioncore_engine.errors import DataError, Problem
 
 __all__ = ["build_index", "gather", "owners", "share"]
+
+_MOST_SHOWN = 8
 
 
 def build_index(sources: Sequence[Source]) -> Index:
@@ -18,7 +20,7 @@ def build_index(sources: Sequence[Source]) -> Index:
     Raises
     ------
     DataError
-        Where no group has a window, or the groups' windows differ in length.
+        Where no group has a window, the groups' windows differ in length, or a group's weights are no weights of them.
     """
     lengths = {source.frames_per_item for source in sources if source.num_items}
     if not lengths:
@@ -29,11 +31,25 @@ def build_index(sources: Sequence[Source]) -> Index:
     return Index(
         groups=tuple(source.group for source in sources),
         offsets=np.cumsum([0, *(source.num_items for source in sources)], dtype=np.int64),
-        weights=tuple(np.asarray(source.weights(), dtype=np.float64) for source in sources),
+        weights=tuple(map(_weights, sources)),
         column_weights=tuple(source.column_weights() for source in sources),
         sources=tuple(sources),
         frames_per_item=lengths.pop(),
     )
+
+
+def _weights(source: Source) -> np.ndarray:
+    """Weights of a group's windows, float64 (num_items,)."""
+    weights = np.asarray(source.weights(), dtype=np.float64)
+    wrong = int(np.count_nonzero(~((weights >= 0) & np.isfinite(weights))))
+    what = ""
+    if weights.shape != (source.num_items,):
+        what = f"weights of shape {weights.shape} for {source.num_items} windows"
+    elif wrong:
+        what = f"{wrong} of {weights.size} weights of windows are negative or not finite"
+    if what:
+        raise DataError(Problem(what=f"group {source.group.name!r}: {what}", key="data"))
+    return weights
 
 
 def _split_by_group(index: Index, items: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
@@ -70,7 +86,20 @@ def gather(index: Index, items: np.ndarray) -> Batch:
                 what=f"the sampler named a window outside 0 … {index.num_items - 1}", given=str(wrong), key="sampler"
             )
         )
-    return Batch([index.sources[owner].gather(own) for owner, own in _split_by_group(index, items)])
+    return Batch([_read(index.sources[owner], own) for owner, own in _split_by_group(index, items)])
+
+
+def _read(source: Source, items: np.ndarray) -> Group:
+    try:
+        return source.gather(items)
+    except Exception as error:
+        error.add_note(f"reading windows {_shown(items)} of group {source.group.name!r}")
+        raise
+
+
+def _shown(items: np.ndarray) -> str:
+    more = f", … ({items.size} in all)" if items.size > _MOST_SHOWN else ""
+    return ", ".join(map(str, items[:_MOST_SHOWN])) + more
 
 
 def share(items: np.ndarray, part: int, parts: int) -> np.ndarray:
