@@ -17,8 +17,8 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import Logger
-
 from toy_parts import ToySquared
+
 from visioncore_engine.contracts import Batch
 from visioncore_engine.data import Permutation
 from visioncore_engine.data.draws import generator
@@ -122,7 +122,9 @@ class ToyNoise:
 
     def __call__(self, batch, key):
         strike("noise")
-        return Batch([dataclasses.replace(group, inputs=group.inputs + self._noise(group, key)) for group in batch.groups])
+        return Batch(
+            [dataclasses.replace(group, inputs=group.inputs + self._noise(group, key)) for group in batch.groups]
+        )
 
     def _noise(self, group, key):
         rows = [generator(key, group.index, int(item)).normal(scale=0.1, size=5) for item in group.items]

@@ -103,7 +103,7 @@ def fork(work) -> int:
         code = work() or 0
     except SystemExit as done:
         code = done.code if isinstance(done.code, int) else 1
-    except BaseException:  # there is nothing above this frame
+    except BaseException:  # noqa: BLE001 - there is nothing above this frame
         traceback.print_exc()
     finally:
         for stream in (sys.stdout, sys.stderr):
