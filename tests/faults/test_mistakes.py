@@ -1,4 +1,4 @@
-"""A mistake in a run file or an installed package: named with its place, before anything begins, without a traceback."""
+"""A mistake in a run file or an installed package: named with its place, before anything begins."""
 
 from __future__ import annotations
 
@@ -57,8 +57,10 @@ PACKAGES = {
     ),
     "thief-lab": (
         "thief_lab",
-        "from visioncore_engine import Component, hookimpl\n@hookimpl\ndef visioncore_samplers():\n"
-        "    yield Component(name='toy_once', summary='stolen', build='os:system')",
+        (
+            "from visioncore_engine import Component, hookimpl\n@hookimpl\ndef visioncore_samplers():\n"
+            "    yield Component(name='toy_once', summary='stolen', build='os:system')"
+        ),
     ),
 }
 

@@ -14,7 +14,9 @@ data: {name: synthetic_v1, num_sessions: 3, num_units: 3, size: 12, duration: 50
 sampler: {name: shuffled, batch_size: 160, batches_per_epoch: 4}
 model:
   name: encoder
-  core: [{name: learnable_temporal, kernel_size: 3, num_channels: 2}, {name: conv3d, channels: [3], kernel_size: [1, 3, 3]}]
+  core:
+    - {name: learnable_temporal, kernel_size: 3, num_channels: 2}
+    - {name: conv3d, channels: [3], kernel_size: [1, 3, 3]}
   modulator: film
   readout: gaussian
 loss: {name: poisson, weighting: sessions}

@@ -66,7 +66,9 @@ class EngineRoad:
                 found += [flag, value]
         return [*found, *(["--resume"] if resume else [])]
 
-    def train(self, folder="run", *sets, resume=False, processes=1, before=None, limit=60.0, meanwhile=None, orphans=()):
+    def train(
+        self, folder="run", *sets, resume=False, processes=1, before=None, limit=60.0, meanwhile=None, orphans=()
+    ):
         """Train to an end; `before` is called in the child, before the command; `orphans` may be left behind."""
 
         arguments = self.arguments(folder, *sets, resume=resume, processes=processes)

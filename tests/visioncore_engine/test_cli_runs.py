@@ -145,15 +145,18 @@ def test_doctor_says_where_the_folder_cannot_be_written(lab, capsys, monkeypatch
 def test_train_hands_the_resolved_run_on(lab, capsys, monkeypatch, flag):
     calls = []
 
-    def train(resolved, **options):
-        calls.append((resolved, options))
+    def enter(resolved, *, resume, quiet, count_gpus):
+        calls.append(("enter", resolved.run.seed, resume, quiet))
+        return SimpleNamespace(handed_to="")
+
+    def train_entered(resolved, entry, *, quiet):
+        calls.append(("train", resolved.run.seed, quiet))
         return SimpleNamespace(run_dir=Path("runs/x"), scores={"val/loss": 0.25})
 
-    monkeypatch.setitem(sys.modules, "visioncore_engine.run", SimpleNamespace(train=train))
+    monkeypatch.setattr("visioncore_engine.launch.entry.enter", enter)
+    monkeypatch.setitem(sys.modules, "visioncore_engine.run", SimpleNamespace(train_entered=train_entered))
     assert main(["train", lab, "--set", "seed=3", *(["--resume", "--quiet"] if flag else [])]) == 0
-    ((resolved, options),) = calls
-    assert resolved.run.seed == 3
-    assert options == {"resume": flag, "quiet": flag}
+    assert calls == [("enter", 3, flag, flag), ("train", 3, flag)]
     out, _ = told(capsys)
     assert "the run lies in runs/x" in out.splitlines()[-1]
     assert ("0.25" in out) is not flag
