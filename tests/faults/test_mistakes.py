@@ -1,4 +1,4 @@
-"""A mistake in a run file or an installed package: named with its place, before anything begins."""
+"""A mistake in a run file or an installed package is named with its place before anything begins."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MISTAKES = {
     "C12": (RUN.replace(BATCH, "batch_sze: 24"), "did you mean 'batch_size'?"),
     "C13": (RUN.replace("metrics: [toy_error]", "").replace("loss: {name: toy_faulty, weighting: places}", ""), "loss"),
     "C15": ("- seed\n- data\n", "must be a mapping"),
-    "C16": (RUN + "---\nseed: 1\n", "one document"),
+    "C16": (RUN + "---\nseed: 1\n", "second document"),
     "C17": (RUN.replace("seed: 5", "\tseed: 5"), "tab"),
     "C19": (RUN.replace("seed: 5", "seed: !!python/object/apply:os.system ['touch executed']"), "tag"),
     "C24": (RUN.replace("model: {name: toy_linear", "model: {_target_: os.system, name: toy_linear"), "_target_"),
@@ -48,20 +48,18 @@ def test_c02_a_rate_in_scientific_notation_is_a_number(road):
     assert "lr: 0.001" in (road.home / "run" / "run.yaml").read_text()
 
 
+STOLEN = """
+from visioncore_engine import Component, hookimpl
+
+@hookimpl
+def visioncore_samplers():
+    yield Component(name="toy_once", summary="stolen", build="os:system")
+"""
 PACKAGES = {
-    "import-lab": ("import_lab", "import no_such_module"),
-    "exit-lab": ("exit_lab", "import sys; sys.exit(0)"),
-    "typo-lab": (
-        "typo_lab",
-        "from visioncore_engine import hookimpl\n@hookimpl\ndef visioncore_smaplers(): yield",
-    ),
-    "thief-lab": (
-        "thief_lab",
-        (
-            "from visioncore_engine import Component, hookimpl\n@hookimpl\ndef visioncore_samplers():\n"
-            "    yield Component(name='toy_once', summary='stolen', build='os:system')"
-        ),
-    ),
+    "import-lab": "import no_such_module",
+    "exit-lab": "import sys; sys.exit(0)",
+    "typo-lab": "from visioncore_engine import hookimpl\n@hookimpl\ndef visioncore_smaplers(): yield",
+    "thief-lab": STOLEN,
 }
 
 
@@ -69,7 +67,8 @@ PACKAGES = {
 def installed(road):
     """A folder of packages: each is a plugin of ours, and adds callbacks to any Trainer of Lightning's."""
     site = road.home / "site"
-    for name, (module, text) in PACKAGES.items():
+    for name, text in PACKAGES.items():
+        module = name.replace("-", "_")
         folder = site / f"{module}-1.5.dist-info"
         folder.mkdir(parents=True)
         (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.5\n")
