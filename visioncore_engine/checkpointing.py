@@ -68,7 +68,7 @@ class CheckpointWriter(pl.Callback):
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Offer to save before a run ends in the middle of a step."""
         assert isinstance(pl_module, TrainingModule)
-        pl_module.save_last = partial(self._save_unstarted, trainer)
+        pl_module.skips.save = partial(self._save_unstarted, trainer)
         if trainer.is_global_zero:
             self._finish_what_a_crash_left(trainer)
 

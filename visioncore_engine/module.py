@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
@@ -12,21 +13,21 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
-from visioncore_engine.buffers import BufferKeeper
 from visioncore_engine.build import Parts
-from visioncore_engine.checkpoint import FORMAT
+from visioncore_engine.checkpoint import FORMAT, read_checkpoint
 from visioncore_engine.contracts import Batch, Clock, Result
 from visioncore_engine.data.draws import generator
 from visioncore_engine.data.loader import PlanStep
 from visioncore_engine.describe import group_to_plain
 from visioncore_engine.errors import RunError
-from visioncore_engine.non_finite import NonFinitePolicy
+from visioncore_engine.non_finite import wrong_gradients, wrong_terms
 from visioncore_engine.objective import predict
 from visioncore_engine.options import OptimizerOptions
 from visioncore_engine.reduction import Agreement, Reduction, agree, union_over_processes, world_size
 from visioncore_engine.resume import leaves
 from visioncore_engine.scoring import Scoring
 from visioncore_engine.sinks import Sinks
+from visioncore_engine.skips import Skips
 from visioncore_engine.stopping import AgreeingTrainer
 
 __all__ = ["TrainingModule"]
@@ -49,17 +50,12 @@ class TrainingModule(pl.LightningModule):
         self.parts = parts
         self.model = parts.model
         self._description = dict(description)
-        self._names = {parameter: name for name, parameter in parts.model.named_parameters()}
-        self._trainable = [parameter for group in parts.groups for parameter in group.parameters.values()]
+        self._trainable = {name: parameter for group in parts.groups for name, parameter in group.parameters.items()}
         self._base_rates = [group.lr for group in parts.groups]
         self._losses: list[float] = []
         self._loss: float | None = None
         self._reduction: Reduction
-        self._kept_buffers: BufferKeeper
-        self._policy = NonFinitePolicy(parts.run.policies)
-        self._skip_reason = ""
-        self.num_skipped = 0
-        self.save_last: Callable[[], None] = lambda: None  # set by what writes checkpoints
+        self.skips = Skips(parts.model, parts.optimizer, parts.run.policies)
         self.goes_on_from = "the start"  # where this process thinks that training goes on
         self.stop_requested: int | None = None  # the signal that asked this process to stop
         self.stop_agreed = False
@@ -85,6 +81,7 @@ class TrainingModule(pl.LightningModule):
     def setup(self, stage: str) -> None:
         """Agree with the other processes before anything of theirs, parameters of other shapes say, meets ours."""
         data = {f"data of {group}": mark for group, mark in self.parts.dataset.fingerprints().items()}
+        data |= {f"windows of {source.group.name}": str(source.num_items) for source in self.parts.index.sources}
         start = {"the checkpoint": self.goes_on_from}
         agree("what to train", {**dict(leaves(self._description["run"])), **data, **start})
         agree("the plugins", {plugin["name"]: plugin for plugin in self._description["record"]["plugins"]})
@@ -92,7 +89,6 @@ class TrainingModule(pl.LightningModule):
     def on_fit_start(self) -> None:
         """Look at what every group uses, once the parameters are where they stay."""
         self._reduction = Reduction(self.model, self.parts.index, self.parts.objective)
-        self._kept_buffers = BufferKeeper(self.model)
 
     def clock(self) -> Clock:
         """Where training stands before the current step."""
@@ -102,10 +98,10 @@ class TrainingModule(pl.LightningModule):
     def training_step(self, step: PlanStep, batch_idx: int) -> None:
         """One optimizer step over all micro-batches of the global batch, or none where a policy leaves it out."""
         self._seed_step(step)
-        self._kept_buffers.keep()
+        self.skips.begin()
         self.parts.optimizer.zero_grad(set_to_none=True)
-        place = {"the step": step.position.global_step, "the steps that were left out": self.num_skipped}
-        weights = self._reduction.weights(self.parts.objective.weights(step.micros), place)
+        alike = {"the step": step.position.global_step, **self.skips.counts()}
+        weights = self._reduction.weights(self.parts.objective.weights(step.micros), alike)
         if not any(weights.values()):
             raise RunError(f"run failed: step {self.global_step}: no valid value in the whole batch; check the sampler")
         loss, wrong = self._backward(step, weights)
@@ -113,12 +109,12 @@ class TrainingModule(pl.LightningModule):
         penalties: dict[str, Tensor] = {}
         norm: Tensor | None = None
         if agreed.non_finite:
-            self._leave_out(union_over_processes(wrong))
+            self._refuse(union_over_processes(wrong))
         else:
             self._loss = agreed.loss
             with torch.autocast(self.device.type, enabled=False):
                 penalties = self.parts.regularization.add_gradients(self.clock())
-                norm = get_total_norm(_gradients(self._trainable), foreach=True)
+                norm = get_total_norm(_gradients(self._trainable.values()), foreach=True)
                 if self._may_update(step, norm, penalties):
                     self._update(norm)
         self._count_step()
@@ -140,22 +136,41 @@ class TrainingModule(pl.LightningModule):
         """Whether the gradients may move the weights: they are finite, and no callback objects."""
         # The sums that all processes hold are the same, so that all of them find the same here.
         if not math.isfinite(norm.item()):
-            self._leave_out(self._name_wrong_gradients(step, penalties))
+            names = [self.parts.dataset.groups[group].name for group in step.groups]
+            self._refuse(wrong_gradients(self._trainable, penalties, names))
             return False
-        self._skip_reason = ""
         for callback in vars(self.trainer)["callbacks"]:
             callback.on_before_optimizer_step(self.trainer, self, self.parts.optimizer)
-        if self._skip_reason:
-            self._kept_buffers.restore()
-            self.num_skipped += 1
-        return not self._skip_reason
+        if self.skips.asked:
+            self.skips.take_back()
+        return not self.skips.asked
+
+    def _refuse(self, reasons: list[str]) -> None:
+        self.skips.refuse(self.global_step, reasons, say=self.trainer.is_global_zero)
+
+    def skip_step(self) -> None:
+        """Leave the current step out; for `on_before_optimizer_step` of callbacks, on all processes alike."""
+        self.skips.asked = True
+
+    def roll_back(self, checkpoint: Path) -> None:
+        """Leave the current step out and take the weights, buffers and optimizer state of a checkpoint.
+
+        For `on_before_optimizer_step` of callbacks, on all processes alike. The plan, the counters and the schedule go
+        on from where they are, so that other data follow.
+
+        Raises
+        ------
+        CheckpointError
+            Where the file cannot be used.
+        """
+        self.skips.roll_back(read_checkpoint(checkpoint))
 
     def _update(self, norm: Tensor) -> None:
         """Clip, step, and what belongs to a step."""
         options, clock = self.parts.run.optimizer.options, self.clock()
         assert isinstance(options, OptimizerOptions)
         if options.clip is not None:
-            clip_grads_with_norm_(self._trainable, options.clip, norm, foreach=True)
+            clip_grads_with_norm_(self._trainable.values(), options.clip, norm, foreach=True)
         rates = self._set_rates(clock)
         self.parts.optimizer.step()
         self.parts.regularization.proximal_steps(clock, rates)
@@ -182,7 +197,7 @@ class TrainingModule(pl.LightningModule):
             if loss is None:
                 continue
             if not math.isfinite(loss.item()):
-                wrong += self._name_wrong_terms(sums)
+                wrong += wrong_terms(sums)
                 continue
             loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
             total = loss.detach() if total is None else total + loss.detach()
@@ -193,39 +208,6 @@ class TrainingModule(pl.LightningModule):
             if self.training or not transform.training_only:
                 batch = transform(batch, int(generator(self.parts.run.seed, epoch).integers(2**62)))
         return batch
-
-    def _name_wrong_terms(self, sums: Mapping[tuple[str, str], Tensor]) -> list[str]:
-        rank = f" (rank {self.global_rank})" if world_size() > 1 else ""
-        named = [f"term {term!r} of {group!r}" for (group, term), value in sums.items() if not value.isfinite()]
-        return [f"the loss is not finite in {name}{rank}" for name in named or ["its weights"]]
-
-    def _name_wrong_gradients(self, step: PlanStep, penalties: Mapping[str, Tensor]) -> list[str]:
-        wrong = [f"the penalty of {name!r} is not finite" for name, value in penalties.items() if not value.isfinite()]
-        names = (self._names[parameter] for parameter in self._trainable if not _is_finite(parameter.grad))
-        wrong += [f"the gradient of {name!r} is not finite though the loss is" for name in names]
-        groups = ", ".join(repr(self.parts.dataset.groups[group].name) for group in step.groups)
-        return [f"{reason} (in {groups})" for reason in wrong or ["the norm of the gradient is not finite"]]
-
-    def _leave_out(self, reasons: list[str]) -> None:
-        """Take the step back, and end the run where it may not go on without it.
-
-        Raises
-        ------
-        RunError
-            On all processes alike.
-        """
-        self._kept_buffers.restore()
-        if self._policy.skip(self.global_step, reasons, say=self.trainer.is_global_zero):
-            self.num_skipped += 1
-            return
-        sound = all(_is_finite(value) for value in (*self.model.parameters(), *self.model.buffers()))
-        if sound:
-            self.save_last()
-        raise self._policy.error(self.global_step, reasons, saved=sound)
-
-    def skip_step(self, reason: str) -> None:
-        """Leave the current step out; for `on_before_optimizer_step` of callbacks, on all processes alike."""
-        self._skip_reason = reason
 
     def _set_rates(self, clock: Clock) -> dict[str, float]:
         factor = self.parts.scheduler.factor(clock.step) if self.parts.scheduler else 1.0
@@ -248,8 +230,8 @@ class TrainingModule(pl.LightningModule):
         if self._losses:
             values = {"train/loss": math.fsum(self._losses) / len(self._losses), **values}
         self._losses.clear()
-        if self.num_skipped:
-            values["train/skipped"] = self.num_skipped
+        if self.skips.num_skipped:
+            values["train/skipped"] = self.skips.num_skipped
         if norm is not None:
             values["train/gradient_norm"] = float(norm)
         values |= {f"train/penalty/{name}": float(value) for name, value in penalties.items()}
@@ -318,7 +300,7 @@ class TrainingModule(pl.LightningModule):
             "scheduler": self.parts.scheduler.state() if self.parts.scheduler else {},
             "scores": dict(self.scores),
             "losses": list(self._losses),
-            "skipped": {"all": self.num_skipped, "non_finite": self._policy.num_skipped},
+            "skipped": self.skips.state(),
             "loggers": self._logger_state(),
             "torch_threads": torch.get_num_threads(),
             "num_processes": world_size(),
@@ -333,15 +315,10 @@ class TrainingModule(pl.LightningModule):
         own = checkpoint["visioncore"]
         self.scores = dict(own["scores"])
         self._losses = list(own["losses"])
-        skipped = own["skipped"]
-        self.num_skipped, self._policy.num_skipped = skipped["all"], skipped["non_finite"]
+        self.skips.restore(own["skipped"])
         if self.parts.scheduler:
             self.parts.scheduler.restore(own["scheduler"])
 
 
 def _gradients(parameters: Iterable[nn.Parameter]) -> list[Tensor]:
     return [parameter.grad for parameter in parameters if parameter.grad is not None]
-
-
-def _is_finite(value: Tensor | None) -> bool:
-    return value is None or bool(value.isfinite().all())

@@ -1,77 +1,49 @@
-"""What happens to a step whose loss or gradient is not finite: `policies.non_finite`, alike on all processes."""
+"""Naming what is not finite: terms of the loss, penalties, gradients."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 
-from visioncore_engine.config.run import PolicyOptions
-from visioncore_engine.errors import RunError
+from torch import Tensor, nn
 
-__all__ = ["NonFinitePolicy"]
+from visioncore_engine.reduction import rank_in_words
+
+__all__ = ["is_finite", "wrong_gradients", "wrong_terms"]
 
 
-class NonFinitePolicy:
-    """Counts the steps that were left out, and says when there were too many.
+def is_finite(value: Tensor | None) -> bool:
+    """Whether every value is a number; nothing is finite too."""
+    return value is None or bool(value.isfinite().all())
 
-    A step that is left out keeps its place in the plan: counters, schedules and `max_steps` go on as if it had been
-    taken, so that batch index, step and place in the plan stay one number.
+
+def wrong_terms(sums: Mapping[tuple[str, str], Tensor]) -> list[str]:
+    """Name the terms of a loss that are not finite, with their group and this process.
 
     Parameters
     ----------
-    options
-        The run's `policies` block.
-
-    Attributes
-    ----------
-    num_skipped
-        Steps left out so far, over the whole run and its resumes.
+    sums
+        Masked sums by (group, term); where all of them are finite, it is what divides them.
     """
-
-    def __init__(self, options: PolicyOptions) -> None:
-        self._options = options
-        self.num_skipped = 0
-
-    def skip(self, step: int, reasons: Sequence[str], *, say: bool) -> bool:
-        """Whether a step is left out; False where the run must end.
-
-        Parameters
-        ----------
-        step
-            The optimizer step, counted from 0.
-        reasons
-            What is not finite.
-        say
-            Whether this process tells the user.
-        """
-        if self._options.non_finite != "skip" or self.num_skipped >= self._options.max_skips:
-            return False
-        self.num_skipped += 1
-        if say:
-            count = f"{self.num_skipped} of at most {self._options.max_skips}"
-            print(f"warning: step {step} is left out: {_told(reasons)} ({count})", file=sys.stderr)  # noqa: T201 - must be seen
-        return True
-
-    def error(self, step: int, reasons: Sequence[str], *, saved: bool) -> RunError:
-        """Return the error that ends the run.
-
-        Parameters
-        ----------
-        step, reasons
-            As in `skip`.
-        saved
-            Whether the state before this step was saved.
-        """
-        state = "the state before this step is saved" if saved else "the last checkpoint is finite"
-        limit = f"; {self.num_skipped} steps were left out already (policies.max_skips)" if self.num_skipped else ""
-        error = RunError(
-            f"run failed: step {step}: {_told(reasons)}{limit}; {state}. Lower `optimizer.lr`, set `optimizer.clip`, "
-            "look at these data, or leave such steps out with `policies.non_finite: skip`"
-        )
-        error.shows_traceback = self._options.non_finite == "raise"
-        return error
+    named = [f"term {term!r} of {group!r}" for (group, term), value in sums.items() if not is_finite(value)]
+    return [f"the loss is not finite in {name}{rank_in_words()}" for name in named or ["its weights"]]
 
 
-def _told(reasons: Sequence[str]) -> str:
-    more = f" and {len(reasons) - 4} more" if len(reasons) > 4 else ""
-    return f"{', '.join(reasons[:4])}{more}"
+def wrong_gradients(
+    parameters: Mapping[str, nn.Parameter], penalties: Mapping[str, Tensor], groups: Iterable[str]
+) -> list[str]:
+    """Name the penalties and gradients that are not finite.
+
+    Parameters
+    ----------
+    parameters
+        Trainable parameters by name.
+    penalties
+        Value of each penalty of the step, by id.
+    groups
+        Groups of the step.
+    """
+    wrong = [f"the penalty of {name!r} is not finite" for name, value in penalties.items() if not is_finite(value)]
+    names = (name for name, parameter in parameters.items() if not is_finite(parameter.grad))
+    wrong += [f"the gradient of {name!r} is not finite though the loss is" for name in names]
+    where = ", ".join(map(repr, groups))
+    return [f"{reason} (in {where})" for reason in wrong or ["the norm of the gradient is not finite"]]

@@ -22,6 +22,7 @@ __all__ = [
     "Agreement",
     "Reduction",
     "agree",
+    "rank_in_words",
     "reduce_states",
     "sum_over_processes",
     "union_over_processes",
@@ -32,6 +33,11 @@ __all__ = [
 def world_size() -> int:
     """Processes that train together; 1 where there is no process group."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def rank_in_words() -> str:
+    """`` (rank 1)``, for messages; empty where there is one process only."""
+    return f" (rank {dist.get_rank()})" if world_size() > 1 else ""
 
 
 def sum_over_processes(values: Tensor) -> Tensor:

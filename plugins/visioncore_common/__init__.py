@@ -146,6 +146,12 @@ def visioncore_callbacks() -> Iterator[Component]:
         "callback:EarlyStoppingOptions",
     )
     yield _component("heartbeat", "a line now and then", "callbacks.heartbeat:Heartbeat", "callback:HeartbeatOptions")
+    yield _component(
+        "loss_spike",
+        "warn of a loss far above the others, leave the step out, or roll back",
+        "callbacks.loss_spike:LossSpike",
+        "callback:LossSpikeOptions",
+    )
 
 
 @hookimpl

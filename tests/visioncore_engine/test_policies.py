@@ -217,7 +217,7 @@ def test_a_callback_that_ends_one_process_ends_all_at_the_same_step(road, handle
 def test_a_callback_that_leaves_out_a_step_on_one_process_is_named(road, handlers):
     def object_to(trainer, module):
         if trainer.global_step == 2 and rank() == 0:
-            module.skip_step("I do not like it")
+            module.skip_step()
 
     handlers["on_before_optimizer_step"] = object_to
     ended = road.train("cut", processes=2)

@@ -46,7 +46,14 @@ from visioncore_engine.contracts.model import (
     Stage,
     StageFacts,
 )
-from visioncore_engine.contracts.running import CallbackFacts, Evaluation, Evaluator, EvaluatorFacts, LoggerFacts
+from visioncore_engine.contracts.running import (
+    CallbackFacts,
+    Evaluation,
+    Evaluator,
+    EvaluatorFacts,
+    LoggerFacts,
+    Training,
+)
 from visioncore_engine.schedule import Clock
 
 __all__ = [
@@ -93,6 +100,7 @@ __all__ = [
     "StageFacts",
     "Table",
     "TargetSpec",
+    "Training",
     "Transform",
     "TransformFacts",
 ]

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from visioncore_engine.contracts.data import Dataset
 from visioncore_engine.contracts.flow import Batch, GroupSpec, Result
 
-__all__ = ["CallbackFacts", "Evaluation", "Evaluator", "EvaluatorFacts", "LoggerFacts"]
+__all__ = ["CallbackFacts", "Evaluation", "Evaluator", "EvaluatorFacts", "LoggerFacts", "Training"]
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,28 @@ class CallbackFacts:
     total_steps: int | None
     steps_per_epoch: int
     heartbeat: Callable[[], None] = lambda: None
+
+
+@runtime_checkable
+class Training(Protocol):
+    """What a callback may ask of the module that trains (``pl_module``).
+
+    `on_before_optimizer_step` is called once per step, when gradients are whole and `recent_loss` is the step's own.
+    All processes hold the same loss and the same gradients, and must ask for the same there: a step that only some of
+    them leave out ends the run at the next.
+    """
+
+    def recent_loss(self) -> float | None:
+        """Loss of the last step over all processes; None before the first."""
+        ...
+
+    def skip_step(self) -> None:
+        """Leave the current step out: no weight, optimizer state or buffer changes."""
+        ...
+
+    def roll_back(self, checkpoint: Path) -> None:
+        """Leave the current step out, and go on from the weights and optimizer state of a checkpoint."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from visioncore_engine.options import Options
 
-__all__ = ["EarlyStoppingOptions", "HeartbeatOptions"]
+__all__ = ["EarlyStoppingOptions", "HeartbeatOptions", "LossSpikeOptions"]
 
 
 class HeartbeatOptions(Options):
@@ -40,3 +40,15 @@ class EarlyStoppingOptions(Options):
         if bool(self.monitor) != bool(self.mode):
             raise ValueError("`monitor` and `mode` are set together, or neither is")
         return self
+
+
+class LossSpikeOptions(Options):
+    """What to do about a step whose loss lies far above those before it."""
+
+    window: int = Field(100, ge=8, description="steps that a loss is compared with; until there are as many, none is")
+    threshold: float = Field(6.0, gt=0, description="standard deviations above their mean that are a spike")
+    action: Literal["warn", "skip", "rollback"] = Field(
+        "warn",
+        description="say it, leave the step out, or leave it out and go on from the weights of the last checkpoint",
+    )
+    limit: int = Field(3, ge=0, description="spikes in the whole run that are left out; one more ends it")
