@@ -1,4 +1,4 @@
-"""A callback that waits for a signal, so that a test knows in which step the signal comes."""
+"""A callback that waits, so that a test knows in which step something happens."""
 
 from __future__ import annotations
 
@@ -19,5 +19,6 @@ class ToyWait(pl.Callback):
             return
         (self.folder / f"waiting-{trainer.global_rank}").write_text(str(os.getpid()))
         end = time.monotonic() + LIMIT
-        while pl_module.stop_requested is None and time.monotonic() < end:
+        go_on = self.folder / "go-on"
+        while pl_module.stop_requested is None and not go_on.exists() and time.monotonic() < end:
             time.sleep(0.02)

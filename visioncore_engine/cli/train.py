@@ -39,6 +39,8 @@ def run(arguments: argparse.Namespace) -> int:
     from visioncore_engine.run import train_entered
 
     result = train_entered(resolved, entry, quiet=arguments.quiet)
+    if entry.place is not None and entry.place.rank > 0:
+        return 0  # the first process tells what all of them did
     if not arguments.quiet:
         from visioncore_engine.display import format_scores
 
