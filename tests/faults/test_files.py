@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import resource
 import signal
@@ -15,7 +14,7 @@ import pytest
 import torch
 from engine_road import STEPS, differences
 from fault_parts import arm, die
-from forked import forked
+from small_disk import on_a_small_disk
 
 # Calls of the operating system by which a file comes to be.
 _WRITES = {"write", "fsync", "sendfile", "copy_file_range", "rename", "replace", "link", "unlink", "truncate"}
@@ -57,27 +56,6 @@ def test_f07_killed_inside_a_write_with_temporary_files_on_another_file_system(r
         assert not list(road.checkpoints(folder).glob("*.tmp")), f"write {number}"
 
 
-def on_a_small_disk(road, work, kilobytes=600):
-    """Do `work` where the folder ``small`` is a file system of its own; the mount goes with the process."""
-    (road.home / "small").mkdir()
-
-    def inside():
-        libc = ctypes.CDLL(None, use_errno=True)
-        new_user, new_mounts, private = 0x10000000, 0x00020000, (1 << 18) | 0x4000
-        if libc.unshare(new_mounts if os.geteuid() == 0 else new_user | new_mounts):
-            return 77
-        libc.mount(b"none", b"/", None, private, None)
-        if libc.mount(b"tmpfs", bytes(road.home / "small"), b"tmpfs", 0, f"size={kilobytes}k".encode()):
-            return 77
-        work(libc)
-        return 0
-
-    ended = forked(inside, road.home.parent)
-    if ended.code == 77:
-        pytest.skip("this system lets nobody mount a small disk here")
-    assert ended.code == 0, ended
-
-
 def greedy_neighbour(folder):
     """From now on take whatever room there is or becomes free in a file system, at every call of a function."""
     file = (folder / "neighbour").open("wb", buffering=0)
@@ -106,7 +84,7 @@ def test_f08_a_full_disk_leaves_the_checkpoint_before(road):
         assert ended.code == 0, ended
         assert road.step("small/run") == STEPS
 
-    on_a_small_disk(road, work)
+    on_a_small_disk(road.home, work)
 
 
 def test_a_folder_that_turns_read_only_leaves_the_checkpoint_before(road):
@@ -122,7 +100,7 @@ def test_a_folder_that_turns_read_only_leaves_the_checkpoint_before(road):
         assert ended.code == 74, ended
         assert "small/other: cannot write here: Read-only file system" in ended.err
 
-    on_a_small_disk(road, work)
+    on_a_small_disk(road.home, work)
 
 
 def test_f09_a_quota_leaves_the_checkpoint_before(road):

@@ -23,7 +23,7 @@ from visioncore_engine.contracts import Batch
 from visioncore_engine.data import Permutation
 from visioncore_engine.data.draws import generator
 
-__all__ = ["HOOKS", "arm", "die", "now", "raising", "strike"]
+__all__ = ["HOOKS", "arm", "die", "now", "raising", "rank", "strike"]
 
 HOOKS = (
     "on_train_start",
@@ -64,6 +64,11 @@ def die():
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def rank():
+    """Rank of this process."""
+    return int(os.environ.get("RANK", "0"))
+
+
 def raising(error):
     """What raises an error: to be armed."""
 
@@ -75,9 +80,9 @@ def raising(error):
 
 def strike(place):
     """Let happen what is armed for this place and moment; returns what the last of it returned."""
-    rank, found = int(os.environ.get("RANK", "0")), None
+    found = None
     for fault in _ARMED:
-        if fault.place == place and fault.step in (None, now["step"]) and fault.rank in (None, rank):
+        if fault.place == place and fault.step in (None, now["step"]) and fault.rank in (None, rank()):
             found = fault.do()
     return found
 
