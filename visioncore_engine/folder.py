@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import tempfile
 from datetime import datetime
@@ -10,11 +11,29 @@ from pathlib import Path
 
 from visioncore_engine.errors import CheckpointError, ConfigError, Problem, StorageError
 
-__all__ = ["RunFolder", "write_text"]
+__all__ = ["STORAGE_ERRORS", "RunFolder", "write_text"]
+
+STORAGE_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG})
+"""Errors of the operating system that say that there is no room, whoever writes."""
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file atomically: readers see the old file or the new one."""
+    """Write a text file atomically: readers see the old file or the new one.
+
+    Raises
+    ------
+    StorageError
+        Where there is no room, or the file system is read-only.
+    """
+    try:
+        _replace_text(path, text)
+    except OSError as error:
+        if error.errno in STORAGE_ERRORS:
+            raise StorageError(f"storage failed: {path}: cannot write: {error.strerror}") from error
+        raise
+
+
+def _replace_text(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:

@@ -26,9 +26,9 @@ from visioncore_engine.data.loader import EvaluationLoader
 from visioncore_engine.data.subset import fixed_part
 from visioncore_engine.devices import check_devices, count_gpus, device_name, may_fuse
 from visioncore_engine.display import describe_parts, parameter_rows
-from visioncore_engine.errors import CheckpointError, EngineError, RunError, Stopped
+from visioncore_engine.errors import CheckpointError, EngineError, RunError, Stopped, StorageError
 from visioncore_engine.evaluation import evaluate_split, write_results
-from visioncore_engine.folder import RunFolder, write_text
+from visioncore_engine.folder import STORAGE_ERRORS, RunFolder, write_text
 from visioncore_engine.launch import Launcher, Place
 from visioncore_engine.launch.entry import Entry, begin, enter
 from visioncore_engine.memory import advice, ran_out_of_memory
@@ -241,11 +241,14 @@ def _failures_named(resolved: Resolved, place: Place) -> Iterator[None]:
         yield
     except EngineError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a plugin that calls `sys.exit` has not finished the run
         culprit = culprit_of(error, resolved)
         if ran_out_of_memory(error):
             rank = f" on rank {place.rank}" if place.world_size > 1 else ""
             todo = advice(resolved.run, error, place.world_size)
             what = str(error).partition("\n")[0] or type(error).__name__
             raise RunError(f"run failed: {culprit}out of memory{rank}: {what}; {todo}") from error
-        raise RunError(f"run failed: {culprit}{type(error).__name__}: {error}") from error
+        if isinstance(error, OSError) and error.errno in STORAGE_ERRORS:
+            raise StorageError(f"storage failed: {culprit}{error}") from error
+        notes = "".join(f"; {note}" for note in getattr(error, "__notes__", ()))
+        raise RunError(f"run failed: {culprit}{type(error).__name__}: {error}{notes}") from error
