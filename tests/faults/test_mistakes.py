@@ -56,17 +56,10 @@ def visioncore_samplers():
     yield Component(name="toy_once", summary="stolen", build="os:system")
 """
 PACKAGES = {
-    "import-lab": ("import_lab", "import no_such_module"),
-    "exit-lab": ("exit_lab", "import sys; sys.exit(0)"),
-    "typo-lab": (
-        "typo_lab",
-        "from visioncore_engine import hookimpl\n@hookimpl\ndef visioncore_smaplers(): yield",
-    ),
-    "thief-lab": (
-        "thief_lab",
-        "from visioncore_engine import Component, hookimpl\n@hookimpl\ndef visioncore_samplers(): "
-        + "yield Component(name='toy_once', summary='stolen', build='os:system')",
-    ),
+    "import-lab": "import no_such_module",
+    "exit-lab": "import sys; sys.exit(0)",
+    "typo-lab": "from visioncore_engine import hookimpl\n@hookimpl\ndef visioncore_smaplers(): yield",
+    "thief-lab": STOLEN,
 }
 
 

@@ -66,13 +66,11 @@ class EngineRoad:
                 found += [flag, value]
         return [*found, *(["--resume"] if resume else [])]
 
-    def train(
-        self, folder="run", *sets, resume=False, processes=1, before=None, limit=60.0, meanwhile=None, orphans=()
-    ):
-        """Train to an end; `before` is called in the child, before the command; `orphans` may be left behind."""
+    def train(self, folder="run", *sets, resume=False, processes=1, **how):
+        """Train to an end; `how` as for `command`."""
 
         arguments = self.arguments(folder, *sets, resume=resume, processes=processes)
-        return self.command(*arguments, before=before, limit=limit, meanwhile=meanwhile, orphans=orphans)
+        return self.command(*arguments, **how)
 
     def open(self, folder, checkpoint, before=None):
         """Score a run with a checkpoint."""
@@ -80,7 +78,7 @@ class EngineRoad:
         return self.command("evaluate", folder, "--checkpoint", checkpoint, *plugins, before=before)
 
     def command(self, *arguments, before=None, limit=60.0, meanwhile=None, orphans=()):
-        """Run ``visioncore`` in a child."""
+        """Run ``visioncore`` in a child, after `before`; whose commands hold a word of `orphans` may be left behind."""
 
         def work():
             os.chdir(self.home)

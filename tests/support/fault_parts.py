@@ -127,13 +127,12 @@ class ToyNoise:
 
     def __call__(self, batch, key):
         strike("noise")
-        return Batch(
-            [dataclasses.replace(group, inputs=group.inputs + self._noise(group, key)) for group in batch.groups]
-        )
+        return Batch([self._noisy(group, key) for group in batch.groups])
 
-    def _noise(self, group, key):
+    def _noisy(self, group, key):
         rows = [generator(key, group.index, int(item)).normal(scale=0.1, size=5) for item in group.items]
-        return torch.tensor(np.array(rows), dtype=group.inputs.dtype).reshape(group.inputs.shape)
+        noise = torch.tensor(np.array(rows), dtype=group.inputs.dtype).reshape(group.inputs.shape)
+        return dataclasses.replace(group, inputs=group.inputs + noise)
 
 
 class ToyFaulty(ToySquared):
