@@ -14,10 +14,11 @@ import toy_plugin
 
 from visioncore_engine.checkpoint import read_checkpoint
 
-__all__ = ["PATH", "RUN", "VISIONCORE", "distance", "needs", "unable", "weights", "words"]
+__all__ = ["PATH", "PLUGINS", "RUN", "VISIONCORE", "distance", "needs", "unable", "weights", "words"]
 
 # Debian puts daemons where only root's PATH looks.
 PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
+PLUGINS = (toy_plugin.__file__, cluster_plugin.__file__)
 VISIONCORE = (sys.executable, "-c", "from visioncore_engine.cli import main; raise SystemExit(main())")
 
 RUN = """
@@ -37,7 +38,7 @@ trainer: {max_epochs: 2, precision: 64-true, accelerator: cpu}
 
 def words(*sets, resume=False):
     """Words of the command that trains ``run.yaml``, with some of its values set."""
-    plugins = [word for plugin in (toy_plugin, cluster_plugin) for word in ("--plugin", plugin.__file__)]
+    plugins = [word for plugin in PLUGINS for word in ("--plugin", plugin)]
     changes = [word for value in sets for word in ("--set", value)]
     return ["train", "run.yaml", "--quiet", *plugins, *changes, *["--resume"] * resume]
 

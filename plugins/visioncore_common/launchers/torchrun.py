@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Torchrun"]
 
+_KEY = "run_dir"  # torchrun has a new store for each restart
 _REFUSED = "refused"
 _CHOSEN = "chosen "
 
@@ -42,7 +43,8 @@ class Torchrun:
         Raises
         ------
         ConfigError
-            Where torchrun did not start it, or started another number of processes than the run has.
+            Where torchrun did not start it, started another number of processes than the run has, or may start them
+            again without a `run.dir`.
         """
         environment = self._facts.environment
         rank, size, local_rank, local_size, node, port = (
@@ -50,8 +52,17 @@ class Torchrun:
             for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "GROUP_RANK", "MASTER_PORT")
         )
         check_devices(self._facts, local_size, "torchrun")
+        if int(environment.get("TORCHELASTIC_MAX_RESTARTS", "0")) and not self._facts.run_dir:
+            raise ConfigError(
+                Problem(
+                    what="a restart by torchrun must know where to go on",
+                    key="run.dir",
+                    todo="set it, or start torchrun with --max-restarts=0",
+                )
+            )
+        restarted = int(environment.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
         address = environment.get("MASTER_ADDR", "127.0.0.1")
-        return Place(rank, size, local_rank, local_size, node, address, port, restarted=self._num_restarts() > 0)
+        return Place(rank, size, local_rank, local_size, node, address, port, restarted=restarted)
 
     def agree(self, place: Place, choose: Callable[[], Path]) -> Path:
         """Folder that the first process chose.
@@ -66,11 +77,10 @@ class Torchrun:
         if place.world_size == 1:
             return choose()
         store = self._store(place)
-        key = f"run_dir/{self._num_restarts()}"
         if place.rank == 0:
-            return self._tell(store, key, choose)
+            return _tell(store, choose)
         try:
-            told = store.get(key).decode()
+            told = store.get(_KEY).decode()
         except RuntimeError as error:  # torch's for a time that ran out, or a store that is gone
             raise RunError(f"run failed: the first process did not choose a run folder: {error}") from error
         if told == _REFUSED:
@@ -90,27 +100,6 @@ class Torchrun:
     def stopped(self, number: int | None) -> None:
         """Do nothing: whoever sent the signal starts again with ``--resume``."""
 
-    def _num_restarts(self) -> int:
-        return int(self._facts.environment.get("TORCHELASTIC_RESTART_COUNT", "0"))
-
-    def _tell(self, store: Store, key: str, choose: Callable[[], Path]) -> Path:
-        told = _REFUSED
-        try:
-            path = self._chosen_before(store) or choose().resolve()
-            told = f"{_CHOSEN}{path}"
-        finally:
-            store.set(key, told)
-        return path
-
-    def _chosen_before(self, store: Store) -> Path | None:
-        """Folder that this job has chosen in an earlier start."""
-        for earlier in reversed(range(self._num_restarts())):
-            key = f"run_dir/{earlier}"
-            told = store.get(key).decode() if store.check([key]) else _REFUSED
-            if told != _REFUSED:
-                return Path(told.removeprefix(_CHOSEN))
-        return None
-
     def _store(self, place: Place) -> Store:
         if self._facts.environment.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
             raise ConfigError(
@@ -125,3 +114,13 @@ class Torchrun:
 
         timeout = timedelta(seconds=self._options.timeout)
         return PrefixStore("visioncore", TCPStore(place.address, place.port, is_master=False, timeout=timeout))
+
+
+def _tell(store: Store, choose: Callable[[], Path]) -> Path:
+    told = _REFUSED
+    try:
+        path = choose().resolve()
+        told = f"{_CHOSEN}{path}"
+    finally:
+        store.set(_KEY, told)
+    return path
