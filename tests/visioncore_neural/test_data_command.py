@@ -191,8 +191,8 @@ def constant_unit():
 @pytest.mark.parametrize(
     ("recording", "message"),
     [
-        (constant_unit, "1 units have the same response in every valid frame"),  # D13
-        (lambda: make(dt=1e-5), "the mean response is faster than any cell"),  # D23
+        pytest.param(constant_unit, "1 units have the same response in every valid frame", id="D13"),
+        pytest.param(lambda: make(dt=1e-5), "the mean response is faster than any cell", id="D23"),
         (lambda: make(dt=0.9), "is long for a frame"),
         (lambda: make(robs=make().robs * 0.5), "counts should be whole numbers"),
         (lambda: make(eyepos=make().eyepos * 100), "is it in degrees?"),

@@ -289,3 +289,11 @@ def test_six_chromatic_recordings():
     frames = group.tags["frame"][:, 0].numpy()
     assert (raw["split"][frames - 45] == 1).all()
     np.testing.assert_array_equal(group.inputs[:, :, -1, 0, 0], raw["stim"][frames, 0])
+
+
+def test_d19_no_file_is_left_open_for_other_processes_to_share(tmp_path):
+    # A handle of HDF5 that two processes hold breaks silently; what was read needs none.
+    recording = hdf5(tmp_path, content())
+    assert h5py.h5f.get_obj_count(h5py.h5f.OBJ_ALL, h5py.h5f.OBJ_FILE) == 0
+    (tmp_path / "m1_a.h5").unlink()
+    assert dataset(recording).sources("train", 4)[0].gather(np.arange(30)).inputs.isfinite().all()

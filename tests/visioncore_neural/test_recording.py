@@ -28,7 +28,7 @@ FRAMES = 240
         ("units", ("a", "b"), "3 response columns but 2 unit ids"),
         ("eyepos", np.zeros((FRAMES, 3)), "two columns"),
         ("behavior_names", ("running",), "2 columns but 1 names"),
-        ("dt", 16.7, "milliseconds"),  # D23
+        pytest.param("dt", 16.7, "milliseconds", id="D23"),
         ("dt", 0.0, "positive"),
         ("dt", float("nan"), "positive"),
         ("split", np.array(["train"] * FRAMES), "must be integer"),
