@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import os
-import time
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import torch
 from clusters import PLUGINS, weights, words
-from forked import fork, forked
+from together import together
 from torch.distributed import TCPStore
 
 import visioncore_engine.run as engine
 from visioncore_engine import resolve
 from visioncore_engine.checkpoint import read_checkpoint
-from visioncore_engine.cli import main
 from visioncore_engine.errors import ConfigError
 from visioncore_engine.launch import LauncherFacts
 
@@ -47,26 +43,10 @@ class Started:
         return {**words, **{name: str(number) for name, number in numbers.items()}}
 
     def run(self, *arguments, restarts=0, before=None):
-        """Run the command in every process, with the arguments of its rank; exit codes, errors and seconds."""
-
-        def work(rank):
-            if before:
-                before(rank)
-            os.environ.update(self.environment(rank, restarts))
-            errors = os.open(self.folder / f"err-{rank}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-            os.dup2(errors, 2)
-            return main(arguments[rank if len(arguments) > 1 else 0])
-
-        def lead():
-            children = [fork(lambda rank=rank: work(rank)) for rank in range(self.size)]
-            codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
-            Path(self.folder, "codes.json").write_text(json.dumps(codes))
-
-        started = time.monotonic()
-        ended = forked(lead, self.folder, limit=60)
-        assert ended.code == 0, ended
-        errors = [(self.folder / f"err-{rank}").read_text() for rank in range(self.size)]
-        return json.loads(Path(self.folder, "codes.json").read_text()), errors, time.monotonic() - started
+        """Run the command in every process, with the arguments of its rank or the same; see `together`."""
+        own = [arguments[rank % len(arguments)] for rank in range(self.size)]
+        processes = [(self.environment(rank, restarts), own[rank]) for rank in range(self.size)]
+        return together(self.folder, processes, before=before)
 
 
 @pytest.fixture
