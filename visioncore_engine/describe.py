@@ -33,7 +33,28 @@ def group_from_plain(plain: Mapping[str, Any]) -> GroupSpec:
         task: TargetSpec(**{**target, "ids": tuple(target["ids"]), "mean": tuple(target["mean"])})
         for task, target in plain["targets"].items()
     }
-    return GroupSpec(**values)
+    spec = GroupSpec(**values)
+    if not _is_sound(spec):
+        raise ValueError(f"group {spec.name!r} is not described by names, sizes and ids")
+    return spec
+
+
+def _is_sound(spec: GroupSpec) -> bool:
+    """Whether a specification that comes from a file has the types that it must have."""
+    texts = [spec.name, *spec.labels, *spec.labels.values(), *spec.side, *spec.tags, *spec.targets]
+    numbers = [*spec.input_shape, *spec.side.values(), *spec.tags.values()]
+    targets = spec.targets.values()
+    texts += [text for target in targets for text in (target.kind, target.columns, *target.ids)]
+    numbers += [target.size for target in targets]
+    return (
+        isinstance(spec.input_dtype, torch.dtype)
+        and isinstance(spec.facts, dict)
+        and (spec.dt is None or isinstance(spec.dt, int | float))
+        and all(isinstance(text, str) for text in texts)
+        and all(type(number) is int and number >= 0 for number in numbers)
+        and all(len(target.ids) in (0, target.size) for target in targets)
+        and all(isinstance(mean, int | float) for target in targets for mean in target.mean)
+    )
 
 
 def groups_of(payload: Mapping[str, Any], path: str) -> list[GroupSpec]:

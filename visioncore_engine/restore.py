@@ -16,7 +16,7 @@ from visioncore_engine.checkpoint import read_checkpoint
 from visioncore_engine.config import resolve_part
 from visioncore_engine.contracts import Batch, Group, GroupSpec
 from visioncore_engine.describe import groups_of
-from visioncore_engine.errors import CheckpointError, Problem, UsageError, UserError, nearest
+from visioncore_engine.errors import CheckpointError, Problem, RunError, UsageError, UserError, nearest
 from visioncore_engine.objective import predict
 from visioncore_engine.options import Choice, Options, Slot
 from visioncore_engine.registry import Registry, discover
@@ -159,7 +159,12 @@ def load(path: str | Path, *, registry: Registry | None = None) -> TrainedModel:
     own = payload["visioncore"]
     part = _resolve_model(own, registry, str(path))
     groups = groups_of(payload, str(path))
-    model = build_model(part.model, groups, part.seed)
+    try:
+        model = build_model(part.model, groups, part.seed)
+    except RunError as error:  # what it is built from stands in the file
+        what = f"its model cannot be built: {str(error).removeprefix('run failed: ')}"
+        todo = "the file was changed, or the plugin is not the one that it was made with"
+        raise CheckpointError(Problem(where=str(path), what=what, todo=todo)) from error
     load_weights(model, payload, str(path))
     return TrainedModel(model, {group.name: group for group in groups}, own)
 
@@ -178,10 +183,10 @@ def _resolve_model(own: Mapping[str, Any], registry: Registry | None, path: str)
 def _absent_plugins(own: Mapping[str, Any], registry: Registry, path: str) -> list[Problem]:
     """Plugins that the model was made of, according to the record, and that cannot be used here."""
     record = own["record"]
-    needed = {part.get("plugin") for part in record.get("components", ()) if str(part.get("key")).startswith("model")}
+    needed = [part.get("plugin") for part in _rows(record, "components") if str(part.get("key")).startswith("model")]
     usable = {plugin.name for plugin in registry.plugins if plugin.status == "loaded"}
     problems = []
-    for plugin in record.get("plugins", ()):
+    for plugin in _rows(record, "plugins"):
         name, distribution = plugin.get("name"), plugin.get("distribution")
         if name not in needed or name in usable:
             continue
@@ -190,6 +195,11 @@ def _absent_plugins(own: Mapping[str, Any], registry: Registry, path: str) -> li
         what = f"the checkpoint was made with plugin {name!r} ({origin}), which cannot be used here"
         problems.append(Problem(where=path, what=what, todo=todo))
     return problems
+
+
+def _rows(record: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+    rows = record.get(name)
+    return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
 
 
 def load_weights(model: nn.Module, payload: Mapping[str, Any], path: str) -> None:

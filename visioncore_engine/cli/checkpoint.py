@@ -40,13 +40,15 @@ def run(arguments: argparse.Namespace) -> int:
 def _inspect(arguments: argparse.Namespace) -> int:
     from visioncore_engine.checkpoint import read_as_written
 
+    payload = read_as_written(arguments.file)
     try:
-        found = describe(read_as_written(arguments.file))
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        found = describe(payload)
+        text = json.dumps(found, indent=2, ensure_ascii=False) if arguments.json else "\n".join(_in_words(found))
+    except Exception as error:  # what a file that was changed holds may fail in any way
         what = f"cannot be understood: {type(error).__name__}: {error}"
         todo = "the file was changed after it was written"
         raise CheckpointError(Problem(where=arguments.file, what=what, todo=todo)) from error
-    print(json.dumps(found, indent=2, ensure_ascii=False) if arguments.json else "\n".join(_in_words(found)))
+    print(text)
     return 0
 
 

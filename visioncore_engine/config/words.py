@@ -6,6 +6,8 @@ import math
 import re
 import types
 from collections.abc import Iterable, Mapping, Sequence
+from functools import reduce
+from operator import or_
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator
@@ -60,19 +62,24 @@ def is_mapping(annotation: Any) -> bool:
 
 def step_into(annotation: Any, part: str | int) -> Any:
     """Return the annotation of what stands at a key or position inside a value; None where there is none."""
-    for member in _members(annotation):
-        bare, _ = unwrap(member)
-        arguments = get_args(bare)
-        if isinstance(bare, type) and issubclass(bare, BaseModel):
-            if part in bare.model_fields:
-                return bare.model_fields[str(part)]
-        elif get_origin(bare) in (dict, Mapping) and isinstance(part, str):
-            return arguments[1]
-        elif get_origin(bare) in (tuple, list, Sequence) and isinstance(part, int):
-            if len(arguments) == 1 or Ellipsis in arguments:
-                return arguments[0]
-            if part < len(arguments):
-                return arguments[part]
+    found = [inner for member in _members(annotation) if (inner := _inside(member, part)) is not None]
+    # Several members of a union may go on here: a list of numbers, or a list of lists of numbers.
+    if len(found) > 1 and not any(isinstance(inner, FieldInfo) for inner in found):
+        return reduce(or_, found)
+    return found[0] if found else None
+
+
+def _inside(member: Any, part: str | int) -> Any:
+    bare, _ = unwrap(member)
+    arguments = get_args(bare)
+    if isinstance(bare, type) and issubclass(bare, BaseModel):
+        return bare.model_fields.get(str(part))
+    if get_origin(bare) in (dict, Mapping) and isinstance(part, str):
+        return arguments[1]
+    if get_origin(bare) in (tuple, list, Sequence) and isinstance(part, int):
+        if len(arguments) == 1 or Ellipsis in arguments:
+            return arguments[0]
+        return arguments[part] if part < len(arguments) else None
     return None
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +10,9 @@ from visioncore_engine.errors import DataError, Problem, nearest
 
 __all__ = ["UNREADABLE", "Member", "group_name", "refuse_missing"]
 
-UNREADABLE = (OSError, ValueError, KeyError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error)
-"""What NumPy raises on files that are damaged or none of its own."""
+UNREADABLE = (Exception,)
+"""What NumPy raises on files that are damaged or none of its own: it parses headers as Python text, and anything may
+come of that. Whoever catches it raises what the user can mend."""
 
 
 def group_name(path: Path) -> str:

@@ -70,6 +70,8 @@ def _headers(path: Path, keys: Sequence[str]) -> list[_Header]:
         with zipfile.ZipFile(path) as archive:
             refuse_missing(path, keys, sorted(name.removesuffix(".npy") for name in archive.namelist()))
             return [_member_header(Member(path, key), archive) for key in keys]
+    except DataError:
+        raise
     except UNREADABLE as error:
         raise Member(path).unreadable(error) from error
 

@@ -24,7 +24,7 @@ def find_files(options: ArraysOptions) -> list[Path]:
         For a folder that is not there, every pattern that matches nothing, and groups of one name.
     """
     root = data_root(options.root)
-    found = {pattern: [] if Path(pattern).is_absolute() else sorted(root.glob(pattern)) for pattern in options.files}
+    found = {pattern: _below(root, pattern) for pattern in options.files}
     problems = [
         Problem(what="no file matches", where=str(root), key="data.files", given=repr(pattern), todo=_listing(root))
         for pattern, paths in found.items()
@@ -38,6 +38,14 @@ def find_files(options: ArraysOptions) -> list[Path]:
     if options.groups == "per_file":
         _refuse_equal_names(paths)
     return paths
+
+
+def _below(root: Path, pattern: str) -> list[Path]:
+    """Paths that a pattern matches, sorted; none where it is no relative pattern."""
+    try:
+        return sorted(root.glob(pattern))
+    except (NotImplementedError, ValueError):  # absolute, empty, or '**' beside other letters
+        return []
 
 
 def data_root(written: str) -> Path:

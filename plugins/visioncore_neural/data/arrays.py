@@ -41,7 +41,7 @@ def _opened(path: str) -> np.ndarray:
 def _map(path: str) -> np.ndarray:
     try:
         return np.asanyarray(np.load(path, mmap_mode="r", allow_pickle=False))
-    except (OSError, ValueError, EOFError) as error:
+    except Exception as error:  # NumPy parses the header as Python text, which fails in any way where it is damaged
         size = Path(path).stat().st_size if Path(path).exists() else 0
         raise DataError(
             Problem(

@@ -26,6 +26,7 @@ FORMAT = "visioncore_session"
 VERSION = 1
 HEADER = "session.json"
 _CHUNK = 4096
+_ENTRY = ("dtype", "shape", "sha256")
 
 
 def write_session(recording: Recording, folder: Path, *, overwrite: bool = False) -> str:
@@ -133,9 +134,16 @@ def read_header(folder: Path) -> dict[str, Any]:
         )
     needed = ("name", "subject", "dt", "units", "arrays", "fingerprint")
     missing = [key for key in needed if key not in header]
-    missing += [f"arrays.{key}" for key in ("stim", "robs", "valid", "trial") if key not in header.get("arrays", {})]
+    arrays = header.get("arrays")
+    if isinstance(arrays, dict):
+        missing += [f"arrays.{key}" for key in ("stim", "robs", "valid", "trial") if key not in arrays]
     if missing:
         raise DataError(Problem(where=str(path), what=f"lacks {', '.join(missing)}"))
+    if not isinstance(arrays, dict) or any(
+        not isinstance(entry, dict) or set(_ENTRY) - set(entry) for entry in arrays.values()
+    ):
+        what = f"must hold {', '.join(_ENTRY)} of each array"
+        raise DataError(Problem(where=str(path), key="arrays", what=what))
     return header
 
 
@@ -166,8 +174,12 @@ def read_session(folder: Path) -> Recording:
             path=str(folder),
             **arrays,
         )
-    except (TypeError, ValueError, KeyError) as error:
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
         raise DataError(Problem(where=str(folder / HEADER), what=f"cannot be understood: {error}")) from error
+
+
+def _shape(written: Any) -> Any:
+    return tuple(written) if isinstance(written, list) else written
 
 
 def _open_array(folder: Path, key: str, entry: Any) -> Array:
@@ -175,12 +187,12 @@ def _open_array(folder: Path, key: str, entry: Any) -> Array:
     if not path.exists():
         raise DataError(Problem(where=str(folder), key=key, what=f"{HEADER} lists it, but {path.name} is not there"))
     array = MappedArray.of(path)
-    if list(array.shape) != list(entry["shape"]) or array.dtype.str != entry["dtype"]:
+    if list(array.shape) != entry["shape"] or array.dtype.str != entry["dtype"]:
         raise DataError(
             Problem(
                 where=str(path),
                 key=key,
-                what=f"{HEADER} says {entry['dtype']} of shape {tuple(entry['shape'])}",
+                what=f"{HEADER} says {entry['dtype']} of shape {_shape(entry['shape'])}",
                 given=f"{array.dtype.str} of shape {array.shape}",
                 todo="the file was changed after it was written; convert the session again",
             )

@@ -58,7 +58,7 @@ def find_sessions(root: Path, patterns: tuple[str, ...], accepts: Callable[[Path
     problems = []
     for pattern in patterns:
         if glob.has_magic(pattern):
-            matches = [path for path in sorted(root.glob(pattern)) if accepts(path)]
+            matches = [path for path in _below(root, pattern) if accepts(path)]
         else:
             matches = [root / pattern] if (root / pattern).exists() else []
         if not matches:
@@ -67,6 +67,14 @@ def find_sessions(root: Path, patterns: tuple[str, ...], accepts: Callable[[Path
     if problems:
         raise DataError(*problems)
     return list(found)
+
+
+def _below(root: Path, pattern: str) -> list[Path]:
+    """Paths that a pattern matches, sorted; none where it is no relative pattern."""
+    try:
+        return sorted(root.glob(pattern))
+    except (NotImplementedError, ValueError):  # absolute, or '**' beside other letters: told as matching nothing
+        return []
 
 
 def _nothing(root: Path, pattern: str) -> Problem:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,8 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Folder", "Hdf5", "Npz"]
 
+_ATTRIBUTES = ("dt", "name", "subject", "degrees_per_pixel")
 _PER_FRAME = ("stim", "robs", "valid", "trial", "split", "behavior", "eyepos", "repeat_frame", "repeat_trial")
-_DAMAGED = (OSError, ValueError, KeyError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError)
 
 
 class Folder:
@@ -85,7 +83,7 @@ class Npz:
         with self._path.open("rb") as file:  # NumPy leaves files open that it cannot read
             try:
                 archive = np.load(file, allow_pickle=False)
-            except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
+            except Exception as error:  # as `arrays._map`
                 raise _unreadable(self._path, "", error) from error
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 what = "is one array, not an archive of named arrays (.npz)"
@@ -96,7 +94,7 @@ class Npz:
     def _array(self, archive: Any, name: str, key: str) -> np.ndarray:
         try:
             return np.asarray(archive[key])
-        except _DAMAGED as error:
+        except Exception as error:  # as `arrays._map`
             raise _unreadable(self._path, key, error) from error
 
     def _header(self, archive: Any, name: str, key: str) -> np.ndarray:
@@ -106,7 +104,7 @@ class Npz:
                 version = np.lib.format.read_magic(file)
                 parse = np.lib.format.read_array_header_1_0 if version == (1, 0) else _read_long_header
                 shape, _, dtype = parse(file)
-        except _DAMAGED as error:
+        except Exception as error:  # as `arrays._map`
             raise _unreadable(self._path, key, error) from error
         bare = _without_values(name, shape, dtype)
         return self._array(archive, name, key) if bare is None else bare
@@ -148,27 +146,37 @@ class Hdf5:
         _must_exist(self._path)
         try:
             file = h5py.File(self._path, "r")
-        except OSError as error:
+        except Exception as error:  # the library reports damage in many ways
             raise _unreadable(self._path, "", error) from error
         with file:
-            datasets: list[str] = []
-            file.visititems(lambda name, item: datasets.append(name) if isinstance(item, h5py.Dataset) else None)
-            found = find_keys(datasets, self._options.keys, str(self._path))
+            names, attributes = self._contents(file)
+            found = find_keys(names, self._options.keys, str(self._path))
             arrays = {name: get(file, name, key) for name, key in found.items()}
-            for name in ("dt", "name", "subject", "degrees_per_pixel"):
-                if name not in arrays and name in file.attrs:
-                    arrays[name] = np.asarray(file.attrs[name])
-        return arrays
+        return {**attributes, **arrays}
+
+    def _contents(self, file: Any) -> tuple[list[str], dict[str, np.ndarray]]:
+        """Names of all datasets, and the attributes that stand in for some."""
+        import h5py
+
+        names: list[str] = []
+        try:
+            file.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
+            attributes = {name: np.asarray(file.attrs[name]) for name in _ATTRIBUTES if name in file.attrs}
+        except Exception as error:  # the library reports damage in many ways
+            raise _unreadable(self._path, "", error) from error
+        return names, attributes
 
     def _header(self, file: Any, name: str, key: str) -> np.ndarray:
-        stored = file[key]
-        bare = _without_values(name, stored.shape, stored.dtype)
+        try:
+            bare = _without_values(name, file[key].shape, file[key].dtype)
+        except Exception as error:  # the library reports damage in many ways
+            raise _unreadable(self._path, key, error) from error
         return self._array(file, name, key) if bare is None else bare
 
     def _array(self, file: Any, name: str, key: str) -> np.ndarray:
         try:
             array = np.asarray(file[key][()])
-        except (OSError, ValueError, KeyError) as error:
+        except Exception as error:  # the library reports damage in many ways
             raise _unreadable(self._path, key, error) from error
         if array.dtype.kind == "O" and not all(isinstance(item, bytes | str) for item in array.ravel()):
             raise DataError(
