@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 
 import torch
@@ -76,7 +77,7 @@ def test_f27_a_callback_of_a_plugin_that_raises_on_rank_1(road):
     assert road.stock or "plugin 'fault_plugin'" in said
 
 
-def test_f23_a_collective_on_rank_1_only_is_ended_with_the_stacks_of_all(road):
+def test_f23_p17_a_collective_on_rank_1_only_is_ended_with_the_stacks_of_all(road):
     def log():
         now["module"].log("alone", torch.tensor(1.0), sync_dist=True, on_step=True)
 
@@ -106,3 +107,16 @@ def test_f23_a_rank_that_waits_for_ever_is_named_with_its_hook_plugin_and_step(r
     assert "all_reduce" in stacks[0]
     assert "in on_train_batch_start" in stacks[1]
     assert road.step() <= 7
+
+
+def test_a_launcher_that_is_killed_leaves_no_process_and_every_step(road):
+    kill_the_launcher = lambda: os.kill(os.getppid(), signal.SIGKILL)
+    ended = road.train(
+        "run",
+        processes=2,
+        grace=SECONDS,
+        before=lambda: arm("on_train_batch_start", kill_the_launcher, step=7, rank=0),
+    )
+    assert ended.code == -signal.SIGKILL, ended  # that no process is left is seen wherever a training ends
+    assert road.step() >= 8
+    assert road.train("run", processes=2, resume=True).code == 0

@@ -77,7 +77,7 @@ class EngineRoad:
         plugins = [word for plugin in self.plugins for word in ("--plugin", plugin)]
         return self.command("evaluate", folder, "--checkpoint", checkpoint, *plugins, before=before)
 
-    def command(self, *arguments, before=None, limit=60.0, meanwhile=None, orphans=()):
+    def command(self, *arguments, before=None, limit=60.0, meanwhile=None, orphans=(), grace=0.0):
         """Run ``visioncore`` in a child, after `before`; whose commands hold a word of `orphans` may be left behind."""
 
         def work():
@@ -87,7 +87,7 @@ class EngineRoad:
                 before()
             return main(arguments)
 
-        ended = forked(work, self.home, limit=limit, meanwhile=meanwhile)
+        ended = forked(work, self.home, limit=limit, meanwhile=meanwhile, grace=grace)
         left = [command for command in ended.orphans if not any(word in command for word in orphans)]
         assert not left, f"left behind: {left}\n{ended}"
         return ended

@@ -43,7 +43,7 @@ class Ended:
         return f"{how} after {self.seconds:.1f} s\n--- out\n{self.out}\n--- err\n{self.err}"
 
 
-def forked(work, folder, *, limit=LIMIT, meanwhile=None) -> Ended:
+def forked(work, folder, *, limit=LIMIT, meanwhile=None, grace=0.0) -> Ended:
     """Run `work` in a child; what it returns is the exit code.
 
     Parameters
@@ -56,6 +56,8 @@ def forked(work, folder, *, limit=LIMIT, meanwhile=None) -> Ended:
         Seconds after which it counts as hung.
     meanwhile
         Called in the parent with the child's process id.
+    grace
+        Seconds that what it leaves behind has to end by itself.
     """
     files = [Path(folder) / f"child.{name}" for name in ("out", "err")]
     for file in files:
@@ -83,6 +85,7 @@ def forked(work, folder, *, limit=LIMIT, meanwhile=None) -> Ended:
         status = os.waitpid(child, 0)[1]
     finally:
         os.close(watch)
+    _await([pid for pid in _descendants(os.getpid()) if pid not in before], grace)
     left = [pid for pid in _descendants(os.getpid()) if pid not in before]
     orphans = tuple(map(_command, left))
     _end(left, signal.SIGKILL)
@@ -157,6 +160,18 @@ def _command(pid):
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
     except OSError:
         return str(pid)
+
+
+def _await(pids, seconds):
+    """Wait until processes have ended, `seconds` in all."""
+    until = time.monotonic() + seconds
+    for pid in pids:
+        try:
+            watch = os.pidfd_open(pid)
+        except OSError:  # ended meanwhile
+            continue
+        _ended(watch, until - time.monotonic())
+        os.close(watch)
 
 
 def _end(pids, number):

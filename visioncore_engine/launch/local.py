@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,6 +19,8 @@ from visioncore_engine.launch.contract import RUN_DIR_VARIABLE, Job, LauncherFac
 __all__ = ["LocalLauncher"]
 
 _POLL_SECONDS = 0.1
+_PARENT_VARIABLE = "VISIONCORE_LAUNCHER_PID"
+_SIGNAL_OF_PARENTS_DEATH = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 
 class LocalLauncher:
@@ -46,6 +50,7 @@ class LocalLauncher:
         """
         environment = self._facts.environment
         if RUN_DIR_VARIABLE in environment and "RANK" in environment:
+            _end_with_the_launcher(environment)
             return _place(environment)
         _refuse_strangers(environment)
         return Place() if self._num_processes() == 1 else None
@@ -91,6 +96,15 @@ def _place(environment: Mapping[str, str]) -> Place:
     return Place(rank, size, rank, size, address=environment["MASTER_ADDR"], port=int(environment["MASTER_PORT"]))
 
 
+def _end_with_the_launcher(environment: Mapping[str, str]) -> None:
+    """Let this process get SIGTERM, and so save and stop, when its launcher is gone: nobody would end it."""
+    if sys.platform != "linux" or _PARENT_VARIABLE not in environment:
+        return
+    ctypes.CDLL(None).prctl(_SIGNAL_OF_PARENTS_DEATH, signal.SIGTERM, 0, 0, 0)
+    if os.getppid() != int(environment[_PARENT_VARIABLE]):
+        os.kill(os.getpid(), signal.SIGTERM)  # it was gone before
+
+
 def _refuse_strangers(environment: Mapping[str, str]) -> None:
     """Several processes that nobody joined would train several runs, and nothing would say so."""
     in_step = "SLURM_STEP_ID" in environment and "SLURM_PTY_PORT" not in environment
@@ -119,6 +133,7 @@ def _environment(run_dir: Path, num_processes: int, environment: Mapping[str, st
         "OMP_NUM_THREADS": threads,  # before the rest: what the user set stands
         **environment,
         RUN_DIR_VARIABLE: str(run_dir),
+        _PARENT_VARIABLE: str(os.getpid()),
         "WORLD_SIZE": str(num_processes),
         "LOCAL_WORLD_SIZE": str(num_processes),
         "GROUP_RANK": "0",
