@@ -17,7 +17,7 @@ import torch
 import torch.distributed as dist
 
 from visioncore_engine import record as records
-from visioncore_engine.attribution import culprit_of, standing_in
+from visioncore_engine.attribution import culprit_of, missed, standing_in
 from visioncore_engine.build import Parts, build
 from visioncore_engine.checkpoint import read_checkpoint
 from visioncore_engine.config import Resolved
@@ -236,13 +236,15 @@ def _last_checkpoint(folder: RunFolder) -> tuple[Path, dict[str, Any]] | None:
 
 @contextmanager
 def _failures_named(resolved: Resolved, place: Place) -> Iterator[None]:
-    """Tell whose code failed, and what to try where memory ran out."""
+    """Tell whose code failed, what to try where memory ran out, and when it was another process that failed."""
     try:
         yield
     except EngineError:
         raise
     except (Exception, SystemExit) as error:  # a plugin that calls `sys.exit` has not finished the run
         culprit = culprit_of(error, resolved)
+        if told := missed(error):
+            raise RunError(f"run failed: {culprit}another process has ended, and says why itself ({told})") from error
         if ran_out_of_memory(error):
             rank = f" on rank {place.rank}" if place.world_size > 1 else ""
             todo = advice(resolved.run, error, place.world_size)

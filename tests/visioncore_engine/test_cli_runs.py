@@ -13,6 +13,7 @@ from jsonschema import Draft202012Validator
 
 from visioncore_engine import resolve
 from visioncore_engine.cli import main
+from visioncore_engine.launch import Place
 
 
 def told(capsys):
@@ -147,7 +148,7 @@ def test_train_hands_the_resolved_run_on(lab, capsys, monkeypatch, flag):
 
     def enter(resolved, *, resume, quiet, count_gpus):
         calls.append(("enter", resolved.run.seed, resume, quiet))
-        return SimpleNamespace(handed_to="")
+        return SimpleNamespace(handed_to="", place=None)
 
     def train_entered(resolved, entry, *, quiet):
         calls.append(("train", resolved.run.seed, quiet))
@@ -160,6 +161,23 @@ def test_train_hands_the_resolved_run_on(lab, capsys, monkeypatch, flag):
     out, _ = told(capsys)
     assert "the run lies in runs/x" in out.splitlines()[-1]
     assert ("0.25" in out) is not flag
+
+
+def test_only_the_first_process_tells_what_all_of_them_did(lab, capsys, monkeypatch):
+    entry = SimpleNamespace(handed_to="", place=Place(rank=1, world_size=2))
+    result = SimpleNamespace(run_dir=Path("runs/x"), scores={})
+    monkeypatch.setattr("visioncore_engine.launch.entry.enter", lambda *_, **__: entry)
+    monkeypatch.setitem(sys.modules, "visioncore_engine.run", SimpleNamespace(train_entered=lambda *_, **__: result))
+    assert main(["train", lab]) == 0
+    assert told(capsys)[0] == ""
+
+
+def test_a_run_that_is_handed_to_others_needs_no_torch(lab, capsys, monkeypatch):
+    entry = SimpleNamespace(handed_to="submitted as job 3", place=None)
+    monkeypatch.setattr("visioncore_engine.launch.entry.enter", lambda *_, **__: entry)
+    monkeypatch.setitem(sys.modules, "visioncore_engine.run", None)  # importing it would fail
+    assert main(["train", lab]) == 0
+    assert told(capsys)[0].strip() == "submitted as job 3"
 
 
 def test_train_never_starts_with_a_mistake(lab, capsys, monkeypatch):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import json
+import os
 from typing import TYPE_CHECKING, NoReturn
 
 from visioncore_engine.errors import Problem, UsageError
@@ -61,11 +63,13 @@ def add_sets(parser: argparse.ArgumentParser) -> None:
 
 
 def resolved_of(arguments: argparse.Namespace) -> Resolved:
-    """Resolve what the arguments of `add_run` name."""
+    """Resolve what the arguments of `add_run` name, with the secrets that a launcher handed on."""
     from visioncore_engine.config import resolve
+    from visioncore_engine.config.secrets import SECRETS_VARIABLE
 
     paths = [arguments.run_file, *arguments.overlays]
-    return resolve(paths, arguments.sets, plugin_files=arguments.plugin, block=arguments.block)
+    sets = [*json.loads(os.environ.get(SECRETS_VARIABLE, "[]")), *arguments.sets]
+    return resolve(paths, sets, plugin_files=arguments.plugin, block=arguments.block)
 
 
 def registry_of(arguments: argparse.Namespace) -> Registry:

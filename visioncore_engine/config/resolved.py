@@ -14,8 +14,8 @@ from pydantic import BaseModel
 from visioncore_engine.config.checks import each_choice
 from visioncore_engine.config.node import Node, Origin
 from visioncore_engine.config.run import RunConfig
-from visioncore_engine.config.secrets import HIDDEN, is_secret_key, redact
-from visioncore_engine.config.text import to_yaml
+from visioncore_engine.config.secrets import HIDDEN, SECRETS_VARIABLE, hidden_keys, is_secret_key, redact
+from visioncore_engine.config.text import flow, to_yaml
 from visioncore_engine.errors import ConfigError, DataError, Problem, nearest
 from visioncore_engine.options import Choice, slots
 from visioncore_engine.registry import Registry
@@ -120,6 +120,28 @@ class Resolved:
         content: dict[str, Any] = redact(self._dump(self.run, ""))
         return content
 
+    def secrets(self) -> tuple[str, ...]:
+        """What `dump` hides, as ``key=value`` for ``--set``: for processes that are started with what it gave.
+
+        Raises
+        ------
+        ConfigError
+            Where the run itself was resolved from hidden values.
+        """
+        whole = self._dump(self.run, "")
+        problems = [
+            Problem(
+                what="this value was hidden when the run was written",
+                where=self.where(key),
+                key=key,
+                todo=f"give it again: --set {key}=…, or in the environment variable {SECRETS_VARIABLE}",
+            )
+            for key in hidden_keys(whole)
+        ]
+        if problems:
+            raise ConfigError(*problems)
+        return tuple(f"{key}={flow(_value(whole, key))}" for key in hidden_keys(redact(whole)))
+
     def to_yaml(self) -> str:
         """Return the run as a run file that resolves to the same run; each value that is no default says whence."""
         return to_yaml(self.dump(), self.origin)
@@ -150,3 +172,9 @@ class Resolved:
 
     def _dump_block(self, choice: Choice, key: str) -> dict[str, Any]:
         return {"name": self.references.get(key, choice.name), **self._dump(choice.options, key)}
+
+
+def _value(tree: Any, key: str) -> Any:
+    for part in key.split("."):
+        tree = tree[part]
+    return tree

@@ -6,9 +6,12 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["HIDDEN", "hides_password", "is_secret_key", "redact", "redact_command"]
+__all__ = ["HIDDEN", "SECRETS_VARIABLE", "hidden_keys", "hides_password", "is_secret_key", "redact", "redact_command"]
 
 HIDDEN = "<hidden>"
+
+SECRETS_VARIABLE = "VISIONCORE_SECRETS"
+"""Environment variable in which a launcher hands secrets on: a JSON list of ``key=value``, as for ``--set``."""
 
 _WORDS = (
     r"(?:(?:api|access|secret|private)[_-]?key|(?:api|access|auth|bearer|hf|wandb)[_-]?token"
@@ -42,6 +45,23 @@ def redact(value: Any, key: str = "") -> Any:
     if isinstance(value, Sequence) and not isinstance(value, bytes):
         return [redact(item) for item in value]
     return value
+
+
+def hidden_keys(value: Any, key: str = "") -> list[str]:
+    """Dotted keys of plain values at which something was replaced by `redact`; ``--set`` can write each of them.
+
+    What is hidden in a list, or below a name with a dot, is found at the key of the whole list or mapping.
+    """
+    if isinstance(value, str):
+        return [key] if HIDDEN in value else []
+    if isinstance(value, Mapping):
+        below = {str(name): hidden_keys(item, f"{key}.{name}" if key else str(name)) for name, item in value.items()}
+        if any(found and "." in name for name, found in below.items()):
+            return [key]
+        return [found for keys in below.values() for found in keys]
+    if isinstance(value, Sequence) and not isinstance(value, bytes):
+        return [key] if any(hidden_keys(item, key) for item in value) else []
+    return []
 
 
 def redact_command(arguments: Sequence[str]) -> list[str]:

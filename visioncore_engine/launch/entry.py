@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from visioncore_engine.config import Resolved
+from visioncore_engine.config.secrets import SECRETS_VARIABLE
 from visioncore_engine.errors import ConfigError, UserError
 from visioncore_engine.folder import RunFolder, write_text
 from visioncore_engine.launch.contract import RUN_DIR_VARIABLE, Job, Launcher, LauncherFacts, Place
@@ -110,7 +112,9 @@ def _placed(resolved: Resolved) -> Iterator[None]:
 
 def _launcher(resolved: Resolved, count_gpus: Callable[[], int]) -> Launcher:
     run = resolved.run
-    facts = LauncherFacts(os.environ, run.trainer.devices, count_gpus, resolved.name, run.run.dir)
+    secrets = resolved.secrets()
+    handed_on = {SECRETS_VARIABLE: json.dumps(secrets)} if secrets else {}  # the run file that others read hides them
+    facts = LauncherFacts({**os.environ, **handed_on}, run.trainer.devices, count_gpus, resolved.name, run.run.dir)
     if run.launch is None:
         return LocalLauncher(facts)
     launcher: Launcher = run.launch.build(facts)
