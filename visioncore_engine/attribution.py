@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 from collections.abc import Iterable
 from types import FrameType
 
 from visioncore_engine.config import Resolved
 
-__all__ = ["culprit_of", "standing_in"]
+__all__ = ["culprit_of", "missed", "standing_in"]
+
+# How gloo and NCCL say that a process at the other end is gone.
+_GONE = re.compile(r"(closed|reset) by peer|Broken pipe|remote process exited|ncclRemoteError")
 
 
 def culprit_of(error: BaseException, resolved: Resolved) -> str:
@@ -18,6 +22,13 @@ def culprit_of(error: BaseException, resolved: Resolved) -> str:
     """
     found = _plugin_frame(reversed(list(traceback.walk_tb(error.__traceback__))), resolved)
     return f"{found[0]}: " if found else ""
+
+
+def missed(error: BaseException) -> str:
+    """What a collective said of a process that is gone, in short; empty where the error is another one."""
+    if not isinstance(error, RuntimeError) or not _GONE.search(str(error)):
+        return ""
+    return re.sub(r"^\[\S+\] ", "", re.split(r"\. |\n", str(error))[0])
 
 
 def standing_in(frame: FrameType, resolved: Resolved) -> str:
