@@ -30,7 +30,12 @@ FENCE = re.compile(
 )
 SHELLS = ("console", "sh")
 QUICK = ("check", "explain", "plugins", "schema", "show", "train")  # `train` is checked here, and run by the slow test
-TRIED = ("README.md", "docs/plugins.md", "docs/data.md")  # pages whose commands are carried out in order
+TRIED = (
+    "README.md",
+    "docs/plugins.md",
+    "docs/data.md",
+    "docs/clusters.md",
+)  # pages whose commands are carried out in order
 # The command as the entry point of the wheel calls it.
 VISIONCORE = "import sys; from visioncore_engine.cli import main; sys.exit(main())"
 SMALL = ("sampler.batches_per_epoch=2", "trainer.max_epochs=1", "trainer.check_val_every_n_epoch=1")
@@ -151,6 +156,16 @@ def test_snippets_compile(block):
     compile(block.text, f"{block.page}:{block.line}", "exec")
 
 
+@pytest.mark.parametrize("block", params("bash"))
+def test_scripts_are_scripts(block):
+    done = subprocess.run(["bash", "-n"], input=block.text, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    for line in block.text.splitlines():
+        if " visioncore train " in line:
+            words = shlex.split(line.partition(" visioncore train ")[2])
+            assert resolve([ROOT / words[0]], sets=words[2::2]).run.launch
+
+
 @pytest.mark.parametrize(("block", "words"), commands())
 def test_commands_are_understood(block, words, reader):
     program, *arguments = words
@@ -170,8 +185,33 @@ def test_commands_are_understood(block, words, reader):
     elif program == "visioncore":
         done = reader.visioncore(*takewhile_command(arguments), "--help")
         assert done.returncode == 0, done.stderr
+    elif program == "torchrun":
+        done = reader.python(
+            "-c", "import sys; from torch.distributed.run import parse_args; parse_args(sys.argv[1:])", *arguments
+        )
+        assert done.returncode == 0, done.stderr
+        done = reader.visioncore("check", *arguments[arguments.index("visioncore") + 2 :], "--no-data")
+        assert done.returncode == 0, done.stdout + done.stderr
+    elif program == "sbatch":
+        folder, script = arguments[0].rsplit("/", 1)
+        assert script == "job.sh"
+        assert f"--set launch=slurm --set run.dir={folder}\n" in block_before(block), "no command writes this script"
+    elif program in ("scancel", "squeue"):
+        assert all(word.startswith("--") for word in arguments)
+        if shutil.which(program):  # tests/clusters talk to a real SLURM
+            cluster = reader.home / "slurm.conf"  # without one, not even --help is answered
+            cluster.write_text("ClusterName=docs\nSlurmctldHost=localhost\nNodeName=localhost\n")
+            environment = {**os.environ, "SLURM_CONF": str(cluster)}
+            told = subprocess.run([program, "--help"], env=environment, capture_output=True, text=True, check=True)
+            options = re.findall(r"--[\w-]+", told.stdout)
+            assert [word for word in arguments if word.partition("=")[0] not in options] == []
     else:
         pytest.fail(f"a page tells the reader to run {program!r}, and no test knows how")
+
+
+def block_before(block: Block) -> str:
+    """What a page has told its reader to type, up to a block and with it."""
+    return "".join(one.text for one in BLOCKS if one.page == block.page and one.line <= block.line)
 
 
 def takewhile_command(arguments: list[str]) -> list[str]:
@@ -198,6 +238,8 @@ def test_a_reader_gets_through_the_page(page, reader):
             done = reader.python("-c", block.text)
             assert done.returncode == 0, f"{page}:{block.line}\n{done.stdout}{done.stderr}"
         for program, *arguments in block.commands if block.language in SHELLS else []:
+            if program == "sbatch":
+                assert (reader.home / arguments[0]).is_file(), f"{page}:{block.line}"
             if program == "visioncore":
                 done = reader.visioncore(*(smaller(arguments, reader.home) if arguments[0] == "train" else arguments))
                 expected = 2 if "fails" in block.words else 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
@@ -140,16 +141,17 @@ class Slurm:
                     todo=f"submit it where there is one: sbatch {path}",
                 )
             )
-        done = _call("sbatch", str(path))
+        environment = {**os.environ, **self._facts.environment}  # hands the run's secrets on to the job
+        done = _call("sbatch", str(path), environment=environment)
         if done.returncode:
             raise PluginError(Problem(what=f"sbatch refuses the job: {done.stderr.strip()}", where=str(path)))
         return done.stdout.strip()
 
 
-def _call(*command: str) -> subprocess.CompletedProcess[str]:
+def _call(*command: str, environment: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """Run a command of SLURM; one that is missing or hangs is a failure like any other."""
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=_SECONDS)  # noqa: S603 - SLURM's own commands
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=_SECONDS, env=environment)  # noqa: S603 - SLURM's own commands
     except (OSError, subprocess.TimeoutExpired) as error:
         return subprocess.CompletedProcess(command, 1, "", str(error))
 
