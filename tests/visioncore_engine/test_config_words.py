@@ -45,7 +45,6 @@ WORDS = [
 ]
 
 
-@pytest.mark.parametrize(("annotation", "words"), WORDS, ids=[words for _, words in WORDS])
 def test_every_member_of_a_union_is_entered():
     annotation = tuple[int, int] | tuple[tuple[int, int], ...]
     assert describe(step_into(annotation, 0)) == "an integer or a list of 2 integers"
@@ -53,6 +52,7 @@ def test_every_member_of_a_union_is_entered():
     assert step_into(annotation, "x") is None
 
 
+@pytest.mark.parametrize(("annotation", "words"), WORDS, ids=[words for _, words in WORDS])
 def test_what_is_allowed(annotation, words):
     assert describe(annotation) == words
 
