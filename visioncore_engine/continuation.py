@@ -13,8 +13,8 @@ import pytorch_lightning as pl
 
 from visioncore_engine.build import Parts
 from visioncore_engine.config import Resolved
-from visioncore_engine.describe import changed_fingerprints, compare_groups, groups_of
-from visioncore_engine.errors import CheckpointError, DataError, Problem
+from visioncore_engine.describe import compare_content, compare_groups, groups_of
+from visioncore_engine.errors import CheckpointError, Problem
 from visioncore_engine.restore import refuse_misfits
 
 __all__ = ["check_callbacks", "check_parts", "steps_left"]
@@ -31,23 +31,13 @@ def check_parts(resolved: Resolved, parts: Parts, saved: Mapping[str, Any], path
         Where groups, weights, or the states of the optimizer or scheduler are not those of this run.
     """
     own = saved["visioncore"]
-    _check_data(resolved, parts.dataset.fingerprints(), own["fingerprints"], path)
+    policy = resolved.run.policies.data_changes
+    compare_content(parts.dataset.fingerprints(), own["fingerprints"], path, policy=policy)
     compare_groups(parts.dataset.groups, groups_of(saved, path), path)
     refuse_misfits(parts.model, saved, path)
     problems = [*_optimizer_problems(parts, saved), *_scheduler_problems(parts, own["scheduler"])]
     if problems:
         raise CheckpointError(*(Problem(where=path, what=what) for what in problems))
-
-
-def _check_data(resolved: Resolved, here: Mapping[str, str], then: Mapping[str, str], path: str) -> None:
-    changed = changed_fingerprints(here, then)
-    if not changed:
-        return
-    what = f"the data changed since the checkpoint was written: {'; '.join(changed)}"
-    if resolved.run.policies.data_changes == "error":
-        todo = "bring the data back, train anew, or accept it with policies.data_changes: warn"
-        raise DataError(Problem(where=path, key="policies.data_changes", what=what, todo=todo))
-    print(f"warning: {path}: {what}", file=sys.stderr)  # noqa: T201 - must be seen
 
 
 def _optimizer_problems(parts: Parts, saved: Mapping[str, Any]) -> list[str]:

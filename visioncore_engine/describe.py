@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
@@ -9,9 +10,16 @@ from typing import Any
 import torch
 
 from visioncore_engine.contracts import GroupSpec, TargetSpec
-from visioncore_engine.errors import CheckpointError, Problem
+from visioncore_engine.errors import CheckpointError, DataError, Problem
 
-__all__ = ["changed_fingerprints", "compare_groups", "group_from_plain", "group_to_plain", "groups_of"]
+__all__ = [
+    "changed_fingerprints",
+    "compare_content",
+    "compare_groups",
+    "group_from_plain",
+    "group_to_plain",
+    "groups_of",
+]
 
 
 def group_to_plain(group: GroupSpec) -> dict[str, Any]:
@@ -81,6 +89,29 @@ def changed_fingerprints(here: Mapping[str, str], saved: Mapping[str, str]) -> l
         for name, found in here.items()
         if name in saved and saved[name] != found
     ]
+
+
+def compare_content(here: Mapping[str, str], saved: Mapping[str, str], path: str, *, policy: str) -> None:
+    """Check that the content of the data is that of a checkpoint, by their fingerprints.
+
+    Parameters
+    ----------
+    policy
+        `policies.data_changes`: ``error``, or ``warn`` to say it and go on.
+
+    Raises
+    ------
+    DataError
+        Naming each group whose content changed.
+    """
+    changed = changed_fingerprints(here, saved)
+    if not changed:
+        return
+    what = f"the data changed since the checkpoint was written: {'; '.join(changed)}"
+    if policy == "error":
+        todo = "bring the data back, train anew, or accept it with policies.data_changes: warn"
+        raise DataError(Problem(where=path, key="policies.data_changes", what=what, todo=todo))
+    print(f"warning: {path}: {what}", file=sys.stderr)  # noqa: T201 - must be seen
 
 
 def compare_groups(here: Iterable[GroupSpec], saved: Iterable[GroupSpec], path: str) -> None:

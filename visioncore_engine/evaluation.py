@@ -19,7 +19,7 @@ from visioncore_engine.config import Resolved, resolve
 from visioncore_engine.config.run import RunConfig
 from visioncore_engine.contracts import Batch, Dataset, EvaluatorFacts, Result, Source
 from visioncore_engine.data.loader import EvaluationLoader
-from visioncore_engine.describe import compare_groups
+from visioncore_engine.describe import compare_content, compare_groups
 from visioncore_engine.errors import DataError, Problem
 from visioncore_engine.folder import RunFolder, write_text
 from visioncore_engine.objective import predict
@@ -57,6 +57,7 @@ def evaluate(
     *,
     checkpoint: str = "best",
     splits: Sequence[str] = ("validation",),
+    sets: Sequence[str] = (),
     registry: Registry | None = None,
     resolved: Resolved | None = None,
 ) -> dict[str, dict[str, Result]]:
@@ -70,6 +71,8 @@ def evaluate(
         ``best``, ``last``, or a file.
     splits
         Names of splits; `validation` is what training ends with, `test` is meant to be scored once.
+    sets
+        ``key=value`` laid over what the run folder holds, such as where the data lie now.
     registry
         Plugins to use; the installed ones by default.
     resolved
@@ -82,16 +85,20 @@ def evaluate(
     Raises
     ------
     CheckpointError
-        Where the data no longer are those of the checkpoint; each group that drifted is named.
+        Where the data have other groups or columns than the checkpoint; each that drifted is named.
     DataError
-        Where a split has no windows.
+        Where a split has no windows, or the content of the data changed since the checkpoint was written, unless
+        ``policies.data_changes`` is ``warn``.
     """
     folder = RunFolder(Path(run_dir))
-    resolved = resolved or resolve([folder.run_file], registry=registry)
+    resolved = resolved or resolve([folder.run_file], sets, registry=registry)
     path = folder.checkpoint(checkpoint)
     model = load(path, registry=resolved.registry)
-    dataset = build_dataset(resolved.run, read_checkpoint(path)["visioncore"]["data_state"])
+    own = read_checkpoint(path)["visioncore"]
+    dataset = build_dataset(resolved.run, own["data_state"])
     compare_groups(dataset.groups, model.groups.values(), str(path))
+    policy = resolved.run.policies.data_changes
+    compare_content(dataset.fingerprints(), own["fingerprints"], str(path), policy=policy)
     results = {split: evaluate_split(resolved.run, dataset, model, split) for split in splits}
     write_results(folder, results)
     return results

@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import toy_parts
 import toy_plugin
 from toy_parts import Cut
 
 from visioncore_engine import evaluate, load, resolve, train
 from visioncore_engine.checkpoint import read_checkpoint
+from visioncore_engine.cli import main
 from visioncore_engine.errors import CheckpointError, ConfigError, DataError, PluginError, RunError
 
 RUN = """
@@ -142,8 +144,6 @@ def test_accumulation_and_its_absence_give_the_same_weights(run):
 
 
 def test_l8_a_head_that_no_batch_touches_does_not_move(run, monkeypatch):
-    import toy_parts
-
     original = toy_parts.ToySampler.batch
 
     def only_the_first_group(self, position):
@@ -191,6 +191,32 @@ def test_a_drifted_group_is_named_with_its_ids(run):
     changed = run("run.dir=drift", "data.num_columns=5")
     with pytest.raises(CheckpointError, match=r"group 'group0': 5 cells here, 4 in the checkpoint; unknown ids: g0c4"):
         evaluate(result.run_dir, resolved=changed)
+
+
+@pytest.fixture
+def other_content(run, monkeypatch):
+    """A trained run whose second group has other values than when it was trained."""
+    folder = train(run(), quiet=True).run_dir
+    original = toy_parts.ToyData.fingerprints
+    monkeypatch.setattr(toy_parts.ToyData, "fingerprints", lambda data: {**original(data), "group1": "other"})
+    return folder
+
+
+def test_d17_data_that_changed_since_they_were_trained_on_are_not_scored(other_content, capsys):
+    before = (other_content / "scores.json").read_bytes()
+    assert main(["evaluate", str(other_content), "--plugin", toy_plugin.__file__]) == 2
+    told = capsys.readouterr().err
+    assert "best.ckpt: policies.data_changes: the data changed since the checkpoint was written: group 'group1'" in told
+    assert "accept it with policies.data_changes: warn" in told
+    assert "Traceback" not in told
+    assert (other_content / "scores.json").read_bytes() == before
+
+
+def test_d17_data_that_changed_are_scored_where_that_is_accepted_and_said_aloud(other_content, capsys):
+    sets = ("--set", "policies.data_changes=warn", "--split", "test")
+    assert main(["evaluate", str(other_content), "--plugin", toy_plugin.__file__, *sets]) == 0
+    assert "best.ckpt: the data changed since the checkpoint was written: group 'group1'" in capsys.readouterr().err
+    assert "test" in json.loads((other_content / "scores.json").read_text())
 
 
 def test_an_exception_of_a_plugin_is_named(run):

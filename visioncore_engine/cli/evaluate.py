@@ -6,7 +6,7 @@ import argparse
 import json
 import math
 
-from visioncore_engine.cli.parser import add_plugins, example, registry_of
+from visioncore_engine.cli.parser import add_plugins, add_sets, example, registry_of
 
 __all__ = ["arguments", "run"]
 
@@ -17,6 +17,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--checkpoint", default="best", metavar="best|last|FILE", help="which checkpoint (best)")
     parser.add_argument("--split", nargs="+", default=["validation"], metavar="SPLIT", help="which splits (validation)")
     parser.add_argument("--json", action="store_true", help="print the scores as JSON, for machines")
+    add_sets(parser)
     add_plugins(parser)
     example(
         parser,
@@ -31,7 +32,11 @@ def run(arguments: argparse.Namespace) -> int:
     from visioncore_engine.evaluation import evaluate
 
     results = evaluate(
-        arguments.run_dir, checkpoint=arguments.checkpoint, splits=tuple(arguments.split), registry=registry
+        arguments.run_dir,
+        checkpoint=arguments.checkpoint,
+        splits=tuple(arguments.split),
+        sets=arguments.sets,
+        registry=registry,
     )
     scores = {
         split: {name: value for result in found.values() for name, value in result.scalars.items()}

@@ -93,7 +93,7 @@ class PolicyOptions(Options):
     """What to do where a run meets something that is not plainly right or wrong."""
 
     data_changes: Literal["error", "warn"] = Field(
-        "error", description="what to do on resume where the content of the data is not what it was"
+        "error", description="on resume and in `visioncore evaluate`, where the content of the data is not what it was"
     )
     resume_changes: Patterns = Field(
         (), description="keys that may differ from the run that is resumed, e.g. 'optimizer.lr'"
