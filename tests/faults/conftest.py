@@ -1,7 +1,8 @@
 """One road for every fault: the engine's, or stock Lightning's with ``--stock``.
 
-``--stock`` runs the rows F01 to F39 on a plain Lightning module, as proof that the faults are real: the rows that it
-does not survive are listed here, and each must fail. Nightly runs take ``--fault-seed`` and ``--fault-repeats``.
+``--stock`` runs the rows F01 to F39 on a plain Lightning module, as proof that the faults are real: each of the rows
+that it is known not to survive (`stock_road.FAILS`) must fail. Nightly runs take ``--fault-seed`` and
+``--fault-repeats``.
 """
 
 from __future__ import annotations
@@ -11,44 +12,11 @@ import re
 
 import pytest
 import torch
+from clusters import prepared
 from engine_road import EngineRoad
-from stock_road import StockRoad
+from stock_road import FAILS, StockRoad
 
 torch.set_num_threads(1)  # a child of a process with a pool of threads would wait for threads that it does not have
-
-# What stock Lightning 2.6 does where the engine keeps its promise. The other rows it passes.
-STOCK_FAILS = {
-    "F01": "other weights: a shuffled loader starts anew, dropout and augmentation draw other numbers",
-    "F02": "other weights, as F01",
-    "F03": "other weights, as F01",
-    "F04": "other weights, and the gradients accumulated so far are lost",
-    "F05": "other weights: validations that were due are skipped",
-    "F06": "other weights, as F01",
-    "F07": "the only checkpoint is copied over in place: half a file is left",
-    "F08": "the old checkpoint is truncated before the new one fits",
-    "F10": "a flipped bit loads",
-    "F11": "resuming ends with a traceback; there is no older file to fall back to",
-    "F12": "no checkpoint is saved",
-    "F13": "no checkpoint is saved",
-    "F14": "hangs",
-    "F15": "hangs",
-    "F16": "no checkpoint is saved",
-    "F18": "trains on to the end, and saves NaN",
-    "F23": "hangs",
-    "F25": "hangs",
-    "F28": "windows are lost and repeated, and weights differ",
-    "F29": "windows are lost and repeated, and weights differ",
-    "F30": "windows are lost and repeated, and weights differ",
-    "F31": "trains on with another batch size",
-    "F32": "training ends with the tracker's error",
-    "F33": "training ends with the tracker's error",
-    "F34": "refused, but neither the file nor the object is named",
-    "F35": "the address is opened",
-    "F36": "NaN weights and a missing optimizer state load; the others end with a traceback",
-    "F37": "most are taken, or end with a traceback",
-    "F38": "sys.exit of a package ends the process with exit code 0",
-    "F39": "no checkpoint is saved",
-}
 
 
 def pytest_addoption(parser):
@@ -74,10 +42,10 @@ def pytest_collection_modifyitems(config, items):
         return
     for item in here:
         row = row_of(item)
-        if row is None:
-            item.add_marker(pytest.mark.skip(reason="no row of the matrix"))
-        elif row in STOCK_FAILS:
-            item.add_marker(pytest.mark.xfail(reason=STOCK_FAILS[row], strict=True))
+        if row is None or "road" not in item.fixturenames:
+            item.add_marker(pytest.mark.skip(reason="no row of the matrix that stock Lightning could train"))
+        elif row in FAILS:
+            item.add_marker(pytest.mark.xfail(reason=FAILS[row], strict=True))
 
 
 @pytest.fixture
@@ -86,6 +54,12 @@ def road(tmp_path, monkeypatch, request):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.chdir(tmp_path)
     return (StockRoad if _option(request.config, "--stock", default=False) else EngineRoad)(tmp_path)
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """A folder with a run file, in which processes find the plugins of the tests."""
+    return prepared(tmp_path, monkeypatch)
 
 
 @pytest.fixture

@@ -5,9 +5,15 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 
+import fault_parts
+import pytest
 import torch
 from fault_parts import arm, die, now, raising
+from toy_parts import ToyData
+
+from visioncore_engine import record
 
 SECONDS = 30.0  # the promise; a loaded machine is slower than an idle one, where it is about a second
 
@@ -66,8 +72,9 @@ def test_f25_parameters_that_rank_1_does_not_use_are_no_hang(road):
     assert road.step() == 12
 
 
-def test_f26_out_of_memory_on_rank_1(road):
-    said = fail(road, "loss", lambda: torch.empty(1 << 60))
+@pytest.mark.parametrize("rank", [0, 1])
+def test_f26_out_of_memory_on_any_rank(road, rank):
+    said = fail(road, "loss", lambda: torch.empty(1 << 60), rank=rank)
     assert "out of memory" in said or "can't allocate memory" in said
 
 
@@ -120,3 +127,55 @@ def test_a_launcher_that_is_killed_leaves_no_process_and_every_step(road):
     assert ended.code == -signal.SIGKILL, ended  # that no process is left is seen wherever a training ends
     assert road.step() >= 8
     assert road.train("run", processes=2, resume=True).code == 0
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# What processes must have in common
+
+
+def other_data():
+    original = ToyData.fingerprints
+    ToyData.fingerprints = lambda data: {**original(data), "group1": f"content of rank {fault_parts.rank()}"}
+
+
+def other_plugins():
+    original = record.collect
+
+    def collect(*arguments, **more):
+        found = original(*arguments, **more)
+        for plugin in found["plugins"]:
+            plugin["version"] = f"1.{fault_parts.rank()}"
+        return found
+
+    record.collect = collect
+
+
+@pytest.mark.parametrize(
+    ("difference", "key", "given"),
+    [
+        (other_data, "data of group1", "rank 0: content of rank 0; rank 1: content of rank 1"),
+        (other_plugins, "toy_plugin", "'version': '1.1'"),
+    ],
+)
+def test_processes_with_other_data_or_plugins_end_before_the_first_step(road, difference, key, given):
+    ended = road.train("run", processes=2, limit=15.0, before=difference)  # the promise: a hang has no exit code
+    assert ended.code == 2, ended
+    assert f"{key}: processes disagree on" in ended.err
+    assert given in ended.err
+    assert "give every process the same run file, packages and data" in ended.err
+    assert "Traceback" not in ended.err
+    assert not list(road.checkpoints("run").glob("*.ckpt"))
+
+
+def test_clocks_that_run_apart_change_nothing(road):
+    def hours_apart():
+        for name in ("time", "monotonic", "perf_counter"):
+            original = getattr(time, name)
+            setattr(time, name, lambda original=original: original() * (1 + 3600 * fault_parts.rank()))
+
+    for folder, before in (("whole", None), ("apart", hours_apart)):
+        ended = road.train(folder, "policies.watchdog=off", processes=2, before=before)
+        assert ended.code == 0, ended
+    assert road.step("whole") == road.step("apart") == 12
+    for name, value in road.weights("whole").items():
+        assert torch.equal(value, road.weights("apart")[name]), name

@@ -14,7 +14,7 @@ import toy_plugin
 
 from visioncore_engine.checkpoint import read_checkpoint
 
-__all__ = ["PATH", "PLUGINS", "RUN", "VISIONCORE", "distance", "needs", "unable", "weights", "words"]
+__all__ = ["PATH", "PLUGINS", "RUN", "VISIONCORE", "distance", "needs", "prepared", "unable", "weights", "words"]
 
 # Debian puts daemons where only root's PATH looks.
 PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
@@ -34,6 +34,15 @@ loggers: []
 policies: {resume_changes: "callbacks.*"}
 trainer: {max_epochs: 2, precision: 64-true, accelerator: cpu}
 """
+
+
+def prepared(folder, monkeypatch):
+    """Make a folder with a run file the working folder of processes that find the plugins of the tests."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("PYTHONPATH", str(Path(toy_plugin.__file__).parent), prepend=os.pathsep)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    (folder / "run.yaml").write_text(RUN)
+    return folder
 
 
 def words(*sets, resume=False):

@@ -28,7 +28,42 @@ from torch.utils.data import DataLoader, TensorDataset, WeightedRandomSampler
 from toy_options import ToyDataOptions
 from toy_parts import ToyData
 
-__all__ = ["StockRoad"]
+__all__ = ["FAILS", "StockRoad"]
+
+# What stock Lightning 2.6 does where the engine keeps its promise. The other rows it passes.
+FAILS = {
+    "F01": "other weights: a shuffled loader starts anew, dropout and augmentation draw other numbers",
+    "F02": "other weights, as F01",
+    "F03": "other weights, as F01",
+    "F04": "other weights, and the gradients accumulated so far are lost",
+    "F05": "other weights: validations that were due are skipped",
+    "F06": "other weights, as F01",
+    "F07": "the only checkpoint is copied over in place: half a file is left",
+    "F08": "the old checkpoint is truncated before the new one fits",
+    "F10": "a flipped bit loads",
+    "F11": "resuming ends with a traceback; there is no older file to fall back to",
+    "F12": "no checkpoint is saved",
+    "F13": "no checkpoint is saved",
+    "F14": "hangs",
+    "F15": "hangs",
+    "F16": "no checkpoint is saved",
+    "F17": "saves inside the signal's handler, and trains on",
+    "F18": "trains on to the end, and saves NaN",
+    "F23": "hangs",
+    "F25": "hangs",
+    "F28": "windows are lost and repeated, and weights differ",
+    "F29": "windows are lost and repeated, and weights differ",
+    "F30": "windows are lost and repeated, and weights differ",
+    "F31": "trains on with another batch size",
+    "F32": "training ends with the tracker's error",
+    "F33": "training ends with the tracker's error",
+    "F34": "refused, but neither the file nor the object is named",
+    "F35": "the address is opened",
+    "F36": "NaN weights and a missing optimizer state load; the others end with a traceback",
+    "F37": "most are taken, or end with a traceback",
+    "F38": "sys.exit of a package ends the process with exit code 0",
+    "F39": "no checkpoint is saved",
+}
 
 
 class Rows(pl.LightningModule):

@@ -110,6 +110,10 @@ def test_a_run_ends_before_the_first_call_of_a_slow_logger_does(run, handlers, i
     release.set()
 
 
+def test_a_logger_that_sleeps_5_s_a_call_adds_less_than_one_call():
+    assert sinks.SETTLE_SECONDS + sinks.PATIENCE_SECONDS < 5.0  # each is waited for once in a run, as above
+
+
 def test_a_logger_that_keeps_up_has_every_row_in_order_when_the_run_ends(run, handlers):
     seen = {"log": [], "log_at_once": []}
     for name, rows in seen.items():

@@ -1,4 +1,4 @@
-"""A signal in a job of SLURM, with a stub of ``scontrol``; what the real one does stands in `test_slurm`."""
+"""A signal in a job of SLURM, with a stub of ``scontrol``; what the real one does stands in `tests/clusters`."""
 
 from __future__ import annotations
 
