@@ -34,6 +34,8 @@ def group_to_plain(group: GroupSpec) -> dict[str, Any]:
 
 def group_from_plain(plain: Mapping[str, Any]) -> GroupSpec:
     """Return the specification that `group_to_plain` wrote."""
+    if not isinstance(plain, Mapping):
+        raise TypeError(f"a group is described by a mapping, not by {type(plain).__name__}")
     values = dict(plain)
     values["input_dtype"] = getattr(torch, values["input_dtype"])
     values["input_shape"] = tuple(values["input_shape"])
@@ -49,6 +51,9 @@ def group_from_plain(plain: Mapping[str, Any]) -> GroupSpec:
 
 def _is_sound(spec: GroupSpec) -> bool:
     """Whether a specification that comes from a file has the types that it must have."""
+    mappings = (spec.labels, spec.side, spec.tags, spec.targets, spec.facts)
+    if not all(isinstance(mapping, dict) for mapping in mappings):
+        return False
     texts = [spec.name, *spec.labels, *spec.labels.values(), *spec.side, *spec.tags, *spec.targets]
     numbers = [*spec.input_shape, *spec.side.values(), *spec.tags.values()]
     targets = spec.targets.values()
@@ -56,7 +61,6 @@ def _is_sound(spec: GroupSpec) -> bool:
     numbers += [target.size for target in targets]
     return (
         isinstance(spec.input_dtype, torch.dtype)
-        and isinstance(spec.facts, dict)
         and (spec.dt is None or isinstance(spec.dt, int | float))
         and all(isinstance(text, str) for text in texts)
         and all(type(number) is int and number >= 0 for number in numbers)

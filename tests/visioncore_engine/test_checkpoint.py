@@ -10,6 +10,8 @@ import pytest
 import torch
 
 from visioncore_engine.checkpoint import _PARTS, FORMAT, link_checkpoint, read_checkpoint, write_checkpoint
+from visioncore_engine.contracts import GroupSpec
+from visioncore_engine.describe import group_to_plain, groups_of
 from visioncore_engine.errors import CheckpointError, RunError, StorageError
 
 
@@ -131,6 +133,15 @@ def test_a_file_that_lacks_a_part_says_which(tmp_path, part, damage):
     torch.save(content, path)
     told = refused(path)
     assert ("its weights are not tensors by name" if part == "state_dict" else f"it lacks {part}") in told
+
+
+@pytest.mark.parametrize("group", [torch.ones(3), {"labels": torch.ones(3)}, {"targets": torch.ones(3)}, [], None])
+def test_groups_that_are_no_groups_are_refused(group):
+    spec = GroupSpec("m1", labels={}, input_shape=(5,), targets={})
+    assert groups_of({"visioncore": {"groups": [group_to_plain(spec)]}}, "last.ckpt") == [spec]
+    broken = {**group_to_plain(spec), **group} if isinstance(group, dict) else group
+    with pytest.raises(CheckpointError, match=r"last\.ckpt: its groups cannot be understood: "):
+        groups_of({"visioncore": {"groups": [broken]}}, "last.ckpt")
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe nothing", b"a" * 64])

@@ -300,6 +300,7 @@ REFUSED = {
     "C36-token-number": ("loggers={online: {token: 12345}}", "loggers.online.token: secrets belong in the environment"),
     "C36-url": ("loggers={online: {url: 'https://user:12345@host'}}", "loggers.online.url: secrets belong"),
     "C36-nested": ("loggers={online: {settings: {password: '12345'}}}", "loggers.online.settings.password: secrets"),
+    "a-word-of-ours": ("seed=$failed", "expected an integer in [0, 4294967296) (got text '$failed')"),
     "literal": (
         "trainer.accelerator=gpuu",
         "expected one of 'auto', 'cpu', 'gpu' (got text 'gpuu'); did you mean 'gpu'?",

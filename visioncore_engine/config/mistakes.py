@@ -16,8 +16,15 @@ from visioncore_engine.errors import Problem, nearest
 
 __all__ = ["FAILED", "KeyPath", "Place", "problems_in"]
 
-FAILED = "$failed"
-"""Stands in the data for a block that could not be resolved and was told already."""
+
+class _Failed(str):
+    """A text of its own: the same word in a run file is another object."""
+
+    __slots__ = ()
+
+
+FAILED = _Failed("$failed")
+"""Stands in the data for a block that could not be resolved and was told already; known by its identity."""
 
 KeyPath = tuple[str | int, ...]
 Place = Callable[[KeyPath], str]
@@ -56,7 +63,7 @@ def problems_in(model: type[BaseModel], data: Any, error: ValidationError, key: 
     """
     problems: dict[tuple[KeyPath, str], Problem] = {}
     located = [_locate(item, data) for item in error.errors(include_input=False)]
-    mistakes = _without_failed_branches(item for item in located if _value(data, item.path) != FAILED)
+    mistakes = _without_failed_branches(item for item in located if _value(data, item.path) is not FAILED)
     meant = {_meant(model, item.path) for item in mistakes if item.type == "extra_forbidden"}
     for mistake in mistakes:
         if mistake.type == "missing" and mistake.path in meant:
