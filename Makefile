@@ -3,11 +3,13 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+# Folders that `make test` leaves out, because something else has run them: make test WITHOUT=tests/faults
+WITHOUT ?=
 # Tests run side by side in processes, so that more threads in each would only be in each other's way.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all test-engine smoke lint bench docs clean
+.PHONY: help setup demo test test-all test-engine faults smoke lint bench docs clean
 
 help:  ## say what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */\1\t/' | expand -t 14
@@ -24,7 +26,10 @@ demo: setup  ## train on simulated recordings: under two minutes of training, th
 	$(BIN)/visioncore train configs/demo.yaml
 
 test: setup  ## all tests that are not slow, with the coverage of the engine
-	$(PYTEST) -n 2 -m "not slow" --cov=visioncore_engine --cov-report=term:skip-covered --cov-fail-under=90
+	$(PYTEST) -n 2 -m "not slow" $(addprefix --ignore=,$(WITHOUT)) --cov=visioncore_engine --cov-report=term:skip-covered --cov-fail-under=90
+
+faults: setup  ## do to trainings whatever may happen to them: the tables of docs/reliability.md
+	$(PYTEST) -n 2 tests/faults
 
 test-all: setup  ## all tests, with ten times as many mutated files
 	VISIONCORE_FUZZ=all $(PYTEST) -n 2 --cov=visioncore_engine --cov-report=term:skip-covered --cov-fail-under=90

@@ -28,9 +28,10 @@ from torch.utils.data import DataLoader, TensorDataset, WeightedRandomSampler
 from toy_options import ToyDataOptions
 from toy_parts import ToyData
 
-__all__ = ["FAILS", "StockRoad"]
+__all__ = ["FAILS", "UNTRIED", "StockRoad"]
 
-# What stock Lightning 2.6 does where the engine keeps its promise. The other rows it passes.
+# What stock Lightning 2.6 does where the engine keeps its promise. The other rows it passes, but for those not tried.
+UNTRIED = {"F17": "not tried: it needs a job of SLURM"}
 FAILS = {
     "F01": "other weights: a shuffled loader starts anew, dropout and augmentation draw other numbers",
     "F02": "other weights, as F01",
@@ -47,7 +48,6 @@ FAILS = {
     "F14": "hangs",
     "F15": "hangs",
     "F16": "no checkpoint is saved",
-    "F17": "saves inside the signal's handler, and trains on",
     "F18": "trains on to the end, and saves NaN",
     "F23": "hangs",
     "F25": "hangs",
