@@ -122,3 +122,11 @@ def test_a_row_or_head_that_is_lost_is_found(lost):
     assert rows_of(text)
     with pytest.raises(AssertionError):
         rows_of("\n".join(line for line in text.splitlines() if not line.startswith(lost)))
+
+
+def test_continuous_integration_leaves_out_of_make_test_only_what_it_runs_before():
+    phases = re.findall(r"^phase \w+ (make .*?)(?:\s+#.*)?$", (ROOT / ".ci" / "run").read_text(), re.MULTILINE)
+    left_out = [phase for phase in phases if "WITHOUT=" in phase]
+    assert left_out == ["make test WITHOUT=tests/faults"]
+    assert phases.index("make faults") < phases.index(left_out[0])
+    assert "\t$(PYTEST) -n 2 tests/faults\n" in (ROOT / "Makefile").read_text()

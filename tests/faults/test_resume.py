@@ -193,6 +193,15 @@ def test_f30_resumed_on_two_processes_again(road):
     other_world_size(road, 2, 2)
 
 
+@pytest.mark.parametrize("rank", [0, 1])
+@pytest.mark.parametrize(("place", "step"), [("on_save", 6), ("on_validation_batch_start", 8)])
+def test_l4_killed_on_two_processes_while_saving_or_validating(road, place, step, rank):
+    whole = uninterrupted(road, processes=2)
+    ended = road.train("cut", processes=2, before=lambda: arm(place, die, step=step, rank=rank))
+    assert ended.code == 70, ended
+    compare(whole, resumed(road, "cut", processes=2))
+
+
 def test_f31_resumed_with_another_global_batch_is_refused(road):
     killed(road, "cut", step=6)
     ended = road.train("cut", "sampler.batch_size=12", resume=True)
