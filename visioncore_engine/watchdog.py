@@ -24,7 +24,7 @@ __all__ = ["SETUP_ALLOWANCE", "Watchdog"]
 
 SETUP_ALLOWANCE = 6.0  # times the limit, until the first step is done: reading, fitting and compiling give no sign
 _POLL_SECONDS = 1.0
-_OTHERS_SECONDS = 5.0  # that the first to notice waits for the stacks of the others
+_OTHERS_SECONDS = 15.0  # that the first to notice waits for the stacks of the others, on a host that may be busy
 
 
 class Watchdog:
