@@ -18,6 +18,7 @@ from visioncore_engine.checkpoint import read_checkpoint
 from visioncore_engine.config import Resolved, resolve
 from visioncore_engine.config.run import RunConfig
 from visioncore_engine.contracts import Batch, Dataset, EvaluatorFacts, Result, Source
+from visioncore_engine.data.index import Dtype
 from visioncore_engine.data.loader import EvaluationLoader
 from visioncore_engine.describe import compare_content, compare_groups
 from visioncore_engine.errors import DataError, Problem
@@ -41,11 +42,12 @@ class SplitEvaluation:
     sources: Sequence[Source]
     batch_size: int
     device: torch.device
+    dtype: Dtype = "stored"
 
     def batches(self, groups: Sequence[str] | None = None) -> Iterator[tuple[Batch, list[dict[str, Tensor]]]]:
         """Every window once, in order, with the model's outputs."""
         chosen = [source for source in self.sources if groups is None or source.group.name in groups]
-        for batch in EvaluationLoader(chosen, self.batch_size):
+        for batch in EvaluationLoader(chosen, self.batch_size, dtype=self.dtype):
             moved = batch.to(self.device)
             with torch.inference_mode():  # not around the yield: it would hold in the caller's code too
                 outputs = predict(self.model, moved)
@@ -116,8 +118,16 @@ def open_split(run: RunConfig, dataset: Dataset, model: TrainedModel, split: str
     if not any(source.num_items for source in sources):
         raise DataError(Problem(what=f"the data have no windows in split {split!r}", key="--split", given=repr(split)))
     device = _device(run)
+    options = run.loader
     return SplitEvaluation(
-        dataset, model.model.to(device), split, {}, sources, run.loader.evaluation_batch_size, device
+        dataset,
+        model.model.to(device),
+        split,
+        {},
+        sources,
+        options.evaluation_batch_size,
+        device,
+        options.dtype,
     )
 
 

@@ -101,7 +101,7 @@ class TrainingModule(pl.LightningModule):
         self.skips.begin()
         self.parts.optimizer.zero_grad(set_to_none=True)
         alike = {"the step": step.position.global_step, **self.skips.counts()}
-        weights = self._reduction.weights(self.parts.objective.weights(step.micros), alike)
+        weights = self._reduction.weights(step.weights, alike)
         if not any(weights.values()):
             raise RunError(f"run failed: step {self.global_step}: no valid value in the whole batch; check the sampler")
         loss, wrong = self._backward(step, weights)

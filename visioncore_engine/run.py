@@ -160,6 +160,7 @@ def _train_here(resolved: Resolved, entry: Entry, place: Place, watchdog: Watchd
                     parts.validation,
                     run.loader.evaluation_batch_size,
                     items=fixed_part(parts.validation, run.loader.validation_fraction, run.seed),
+                    dtype=run.loader.dtype,
                     rank=place.rank,
                     world_size=place.world_size,
                 ),

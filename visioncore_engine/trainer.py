@@ -143,8 +143,10 @@ def train_loader(parts: Parts, trainer: pl.Trainer) -> PlanLoader:
     return PlanLoader(
         parts.index,
         parts.sampler,
+        weigh=parts.objective.weights,
         accumulate=options.accumulate,
         prefetch=parts.run.loader.prefetch,
+        dtype=parts.run.loader.dtype,
         start=start,
         rank=trainer.global_rank,
         world_size=trainer.world_size,

@@ -22,6 +22,8 @@ SPLITS: Mapping[str, int] = {"train": 0, "validation": 1, "test": 2, "repeats": 
 
 TargetKind = Literal["counts", "rates"]
 
+_COMPACT = (np.uint8, np.int8, np.int16, np.float16)  # what torch multiplies by float32 exactly as NumPy does
+
 _CHUNK = 4096  # frames read at once where a whole recording is walked through
 
 
@@ -163,6 +165,10 @@ class Recording:
             values *= self.affine[key].scale.astype(np.float32)
             values += self.affine[key].offset.astype(np.float32)
         return values
+
+    def encoding(self, key: str) -> Affine | None:
+        """Map from stored numbers to values, where the stored numbers are smaller than float32; else None."""
+        return self.affine.get(key, Affine()) if self.array(key).dtype in _COMPACT else None
 
     def counts(self, frames: np.ndarray | slice) -> np.ndarray:
         """Responses of the units in use, (frames..., N), stored dtype."""

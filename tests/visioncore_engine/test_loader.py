@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,7 @@ from hypothesis import strategies as st
 from toy_options import ToyDataOptions
 from toy_parts import ToyData, ToySampler
 
-from visioncore_engine.contracts import DatasetFacts, SamplerFacts
+from visioncore_engine.contracts import DatasetFacts, Encoding, SamplerFacts
 from visioncore_engine.data.index import build_index, gather, share
 from visioncore_engine.data.loader import EvaluationLoader, PlanLoader
 from visioncore_engine.errors import DataError
@@ -22,7 +24,7 @@ def index():
 
 def loader(index, *, start=(0, 0), batch_size=16, **options):
     sampler = ToySampler(SamplerOptions(batch_size=batch_size, batches_per_epoch=6), SamplerFacts(index, 9))
-    options = {"accumulate": 1, "prefetch": 0, **options}
+    options = {"accumulate": 1, "prefetch": 0, "weigh": lambda micros: {}, **options}
     return PlanLoader(index, sampler, start=lambda: start, **options)
 
 
@@ -85,6 +87,49 @@ def test_a_gather_keeps_the_plan_order_inside_each_group(index):
         torch.testing.assert_close(
             group.inputs, torch.from_numpy(index.sources[group.index].inputs[group.items.numpy()])
         )
+
+
+class Compact:
+    """A source that stores 8-bit inputs, beside the values that they stand for."""
+
+    def __init__(self, source):
+        self.group, self.num_items, self.frames_per_item = source.group, source.num_items, source.frames_per_item
+        self.weights, self.column_weights, self._source = source.weights, source.column_weights, source
+
+    def stored(self, items):
+        group = self._source.gather(items)
+        shape = (1,) * group.inputs.ndim
+        code = Encoding(torch.full(shape, 0.1), torch.full(shape, -1.0))
+        return replace(group, inputs=(group.inputs * 40).clamp(0, 255).to(torch.uint8), encoding=code)
+
+    def gather(self, items):
+        return self.stored(items).decoded()
+
+
+def test_inputs_travel_as_they_are_stored_as_values_or_rounded():
+    index = build_index(
+        [Compact(source) for source in ToyData(ToyDataOptions(), DatasetFacts(seed=1)).sources("train", 0)]
+    )
+    (stored, values, rounded) = (
+        [group for micro in next(iter(loader(index, dtype=dtype))).micros for group in micro.groups]
+        for dtype in ("stored", "float32", "bfloat16")
+    )
+    for group, value, half in zip(stored, values, rounded, strict=True):
+        assert (group.inputs.dtype, value.inputs.dtype, half.inputs.dtype) == (
+            torch.uint8,
+            torch.float32,
+            torch.bfloat16,
+        )
+        assert torch.equal(group.to("cpu").inputs, value.inputs)
+        assert torch.equal(half.to("cpu").inputs, value.inputs.bfloat16().float())
+
+
+def test_what_a_step_is_divided_by_is_weighed_while_masks_are_on_the_cpu(index):
+    def weigh(micros):
+        return {"task": float(sum(len(micro) for micro in micros))}
+
+    for step in loader(index, weigh=weigh, accumulate=3, prefetch=2, rank=1, world_size=2):
+        assert step.weights == {"task": len(rows(step))}
 
 
 @given(batch_size=st.integers(1, 64))

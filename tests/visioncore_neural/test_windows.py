@@ -113,6 +113,40 @@ def test_gather_reads_what_a_reader_of_single_samples_reads(history, length):
         )
 
 
+@settings(max_examples=40, deadline=None)
+@given(
+    dtype=st.sampled_from(["uint8", "int8", "int16", "float16", "uint16", "int32", "float32"]),
+    channels=st.integers(1, 3),
+    per_channel=st.booleans(),
+    length=st.sampled_from([1, 5]),
+    seed=st.integers(0, 2**16),
+)
+def test_stored_inputs_stand_for_the_values_bit_for_bit(dtype, channels, per_channel, length, seed):
+    chance = np.random.default_rng(seed)
+    stim = (chance.normal(size=(240, channels, 4, 5)) * 90 + 60).astype(dtype)
+    recording = make(stim=stim).rescaled(
+        "stim", *(chance.normal(size=(channels, 1, 1) if per_channel else ()) for _ in range(2))
+    )
+    source = dataset(recording, window={"length": length}).sources("train", 3)[0]
+    items = chance.permutation(source.num_items)
+    stored, group = source.stored(items), source.gather(items)
+    compact = np.dtype(dtype).itemsize < 4 and dtype != "uint16"
+    assert stored.inputs.dtype == (getattr(torch, dtype) if compact else torch.float32)
+    assert (stored.encoding is not None) == compact
+    assert stored.to("cpu").encoding is stored.decoded().encoding is group.encoding is None
+    for values in (stored.to("cpu").inputs, stored.decoded().inputs):
+        assert values.dtype == torch.float32
+        assert torch.equal(values, group.inputs)
+    # The definition, in NumPy: cast, scale, shift, and zero where no valid prediction reaches.
+    frames, mask = group.tags["frame"].numpy(), group.mask.any(-1).numpy()
+    start = source.windows.first[items][:, None] + np.arange(-3, length)
+    needed = needed_frames(mask, 3)
+    values = recording.values("stim", np.where(needed, start, 0)) * needed[..., None, None, None]
+    np.testing.assert_array_equal(group.inputs.transpose(1, 2).numpy(), values)
+    assert torch.equal(stored.to("cpu", torch.float64).inputs, group.inputs.double())
+    assert (frames[mask] >= 0).all()
+
+
 def test_a20_newest_first_time_axis():
     """The last input frame of a window is the newest; the input of a prediction ends at its own frame."""
     stim = np.broadcast_to(np.arange(240, dtype=np.float32)[:, None, None, None], (240, 1, 2, 2))

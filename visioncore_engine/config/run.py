@@ -69,6 +69,11 @@ class LoaderOptions(Options):
         description="share of each group's validation windows that is scored during training, the same ones each "
         "time; the end of training and `visioncore evaluate` score all of them",
     )
+    dtype: Literal["stored", "bfloat16", "float32"] = Field(
+        "stored",
+        description="how inputs travel from memory to the device: as they are stored (8-bit frames stay 8-bit), or as "
+        "values; models and transforms see float32 in any case",
+    )
     prefetch: int = Field(
         2, ge=0, description="training batches read ahead by a background thread; 0 reads in the step"
     )

@@ -21,7 +21,17 @@ from visioncore_engine.contracts.data import (
     Transform,
     TransformFacts,
 )
-from visioncore_engine.contracts.flow import Batch, Group, GroupSpec, Index, Position, Result, Table, TargetSpec
+from visioncore_engine.contracts.flow import (
+    Batch,
+    Encoding,
+    Group,
+    GroupSpec,
+    Index,
+    Position,
+    Result,
+    Table,
+    TargetSpec,
+)
 from visioncore_engine.contracts.learning import (
     Loss,
     LossFacts,
@@ -64,6 +74,7 @@ __all__ = [
     "Clock",
     "Dataset",
     "DatasetFacts",
+    "Encoding",
     "Evaluation",
     "Evaluator",
     "EvaluatorFacts",

@@ -27,7 +27,11 @@ __all__ = [
 
 
 class Source(Protocol):
-    """The windows of one group in one split. Picklable, and safe to read from several threads and processes."""
+    """The windows of one group in one split. Picklable, and safe to read from several threads and processes.
+
+    A source may also have ``stored(items) -> Group``: the same windows with inputs as they are stored (8-bit integers,
+    say) and their `Encoding`. Loaders then read that, and the values are made on the device.
+    """
 
     group: GroupSpec
     num_items: int

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -13,7 +13,7 @@ from torch import Tensor
 if TYPE_CHECKING:
     from visioncore_engine.contracts.data import Source
 
-__all__ = ["Batch", "Group", "GroupSpec", "Index", "Position", "Result", "Table", "TargetSpec"]
+__all__ = ["Batch", "Encoding", "Group", "GroupSpec", "Index", "Position", "Result", "Table", "TargetSpec"]
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,33 @@ class GroupSpec:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Encoding:
+    """What stored inputs stand for: ``inputs * scale + offset``, and 0 where `blank`.
+
+    Attributes
+    ----------
+    scale, offset
+        float32, as many axes as the inputs, broadcastable to them.
+    blank
+        Bool, as many axes as the inputs, broadcastable to them; None where nothing is blank.
+    """
+
+    scale: Tensor
+    offset: Tensor
+    blank: Tensor | None = None
+
+    def to(self, device: torch.device | str) -> Encoding:
+        """Copy of the encoding on `device`."""
+        blank = None if self.blank is None else self.blank.to(device, non_blocking=True)
+        return Encoding(self.scale.to(device), self.offset.to(device), blank)
+
+    def decode(self, inputs: Tensor) -> Tensor:
+        """Values of stored inputs, float32: cast, scaled and shifted on the device that they are on."""
+        values = (inputs * self.scale).add_(self.offset)
+        return values if self.blank is None else values.masked_fill_(self.blank, 0.0)
+
+
 @dataclass
 class Group:
     """The part of a batch that belongs to one group.
@@ -98,6 +125,9 @@ class Group:
         Per name: integers of each prediction, (B, L) or (B,), int64; -1 where the tag does not apply.
     items
         (B,) int64: which window of the group each row is; random draws are keyed by it.
+    encoding
+        What `inputs` stand for while they are on their way from a loader, in the dtype in which they are stored. `to`
+        decodes them: models, transforms, losses and metrics never meet one.
     """
 
     name: str
@@ -108,20 +138,40 @@ class Group:
     items: Tensor
     side: dict[str, Tensor] = field(default_factory=dict)
     tags: dict[str, Tensor] = field(default_factory=dict)
+    encoding: Encoding | None = None
 
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Group:
-        """Copy of the group with every tensor on `device`, floating-point ones as `dtype` where it is given."""
+        """Copy of the group, decoded, every tensor on `device`, floating-point ones as `dtype` where it is given."""
 
-        def move(value: Any) -> Any:
-            if not isinstance(value, Tensor):
-                return value
+        def move(value: Tensor) -> Tensor:
             return value.to(device, dtype if value.is_floating_point() else None, non_blocking=True)
 
-        moved: dict[str, Any] = {
-            name: {key: move(item) for key, item in value.items()} if isinstance(value, dict) else move(value)
-            for name, value in vars(self).items()
-        }
-        return Group(**moved)
+        def move_all(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+            return {name: move(value) for name, value in values.items()}
+
+        return Group(
+            name=self.name,
+            index=self.index,
+            inputs=move(self._on(device).inputs),
+            targets=move_all(self.targets),
+            mask=move(self.mask),
+            items=move(self.items),
+            side=move_all(self.side),
+            tags=move_all(self.tags),
+        )
+
+    def _on(self, device: torch.device | str) -> Group:
+        """Inputs on `device`, decoded there: stored bytes are fewer to move."""
+        if self.encoding is None:
+            return self
+        inputs = self.inputs.to(device, non_blocking=True)
+        return replace(self, inputs=inputs, encoding=self.encoding.to(device)).decoded()
+
+    def decoded(self) -> Group:
+        """The group with the values of its inputs, where they are."""
+        if self.encoding is None:
+            return self
+        return replace(self, inputs=self.encoding.decode(self.inputs), encoding=None)
 
 
 @dataclass
@@ -131,7 +181,7 @@ class Batch:
     groups: list[Group]
 
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Batch:
-        """Copy of the batch with every tensor on `device`, floating-point ones as `dtype` where it is given."""
+        """Copy of the batch, decoded, every tensor on `device`, floating-point ones as `dtype` where it is given."""
         return Batch([group.to(device, dtype) for group in self.groups])
 
     def __len__(self) -> int:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Literal
 
 import numpy as np
+import torch
 
-from visioncore_engine.contracts import Batch, Group, Index, Source
+from visioncore_engine.contracts import Batch, Encoding, Group, Index, Source
 from visioncore_engine.errors import DataError, Problem
 
-__all__ = ["build_index", "gather", "owners", "share"]
+__all__ = ["Dtype", "build_index", "gather", "owners", "read", "share"]
+
+Dtype = Literal["stored", "bfloat16", "float32"]
 
 _MOST_SHOWN = 8
 
@@ -64,7 +69,7 @@ def owners(index: Index, items: np.ndarray) -> tuple[int, ...]:
     return tuple(np.unique(np.searchsorted(index.offsets, items, side="right") - 1).tolist())
 
 
-def gather(index: Index, items: np.ndarray) -> Batch:
+def gather(index: Index, items: np.ndarray, dtype: Dtype = "stored") -> Batch:
     """Read windows into a batch, one gather per group.
 
     Parameters
@@ -73,6 +78,8 @@ def gather(index: Index, items: np.ndarray) -> Batch:
         The windows.
     items
         int64 (B,), numbers of `index`.
+    dtype
+        As for `read`.
 
     Raises
     ------
@@ -86,15 +93,32 @@ def gather(index: Index, items: np.ndarray) -> Batch:
                 what=f"the sampler named a window outside 0 … {index.num_items - 1}", given=str(wrong), key="sampler"
             )
         )
-    return Batch([_read(index.sources[owner], own) for owner, own in _split_by_group(index, items)])
+    return Batch([read(index.sources[owner], own, dtype) for owner, own in _split_by_group(index, items)])
 
 
-def _read(source: Source, items: np.ndarray) -> Group:
+def read(source: Source, items: np.ndarray, dtype: Dtype = "stored") -> Group:
+    """Read windows of one group.
+
+    Parameters
+    ----------
+    source, items
+        The source, and windows of it, int64 (B,).
+    dtype
+        Of the inputs until they are on the device: ``stored`` as the source has them, ``float32`` their values,
+        ``bfloat16`` their values rounded.
+    """
+    reader = source.gather if dtype == "float32" else getattr(source, "stored", source.gather)
     try:
-        return source.gather(items)
+        group: Group = reader(items)
     except Exception as error:
         error.add_note(f"reading windows {_shown(items)} of group {source.group.name!r}")
         raise
+    return _rounded(group.decoded()) if dtype == "bfloat16" else group
+
+
+def _rounded(group: Group) -> Group:
+    plain = torch.ones((1,) * group.inputs.ndim)
+    return replace(group, inputs=group.inputs.bfloat16(), encoding=Encoding(plain, torch.zeros_like(plain)))
 
 
 def _shown(items: np.ndarray) -> str:

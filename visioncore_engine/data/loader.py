@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 
 from visioncore_engine.contracts import Batch, Index, Position, Sampler, Source
-from visioncore_engine.data.index import gather, owners, share
+from visioncore_engine.data.index import Dtype, gather, owners, read, share
 
 __all__ = ["EvaluationLoader", "PlanLoader", "PlanStep"]
 
@@ -21,6 +21,7 @@ class PlanStep:
 
     position: Position
     micros: list[Batch]
+    weights: Mapping[str, float]  # of each term of the loss in this share
     groups: tuple[int, ...]  # groups of the whole global batch, on every process alike
 
 
@@ -34,12 +35,17 @@ class PlanLoader:
     ----------
     index, sampler
         The windows, and the plan over them.
+    weigh
+        Weight of each term of the loss in micro-batches. Asked here, where masks are still on the CPU: the step need
+        not wait for a device.
     accumulate
         Micro-batches that a step is cut into.
     prefetch
         Steps read ahead by a background thread; 0 reads in the step.
     start
         Called at the first ``next`` of an epoch: (epoch, first step).
+    dtype
+        Of inputs until they are on the device, as for `index.read`.
     rank, world_size
         This process among all.
     """
@@ -49,14 +55,17 @@ class PlanLoader:
         index: Index,
         sampler: Sampler,
         *,
+        weigh: Callable[[Sequence[Batch]], Mapping[str, float]],
         accumulate: int,
         prefetch: int,
         start: Callable[[], tuple[int, int]],
+        dtype: Dtype = "stored",
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
         self._index, self._sampler = index, sampler
         self._accumulate, self._prefetch, self._start = accumulate, prefetch, start
+        self._weigh, self._dtype = weigh, dtype
         self._rank, self._world_size = rank, world_size
         self._num_steps = sampler.steps_per_epoch()
 
@@ -84,10 +93,10 @@ class PlanLoader:
         position = Position(epoch, step, epoch * self._num_steps + step)
         items = np.asarray(self._sampler.batch(position), dtype=np.int64)
         micros = [
-            gather(self._index, share(share(items, micro, self._accumulate), self._rank, self._world_size))
+            gather(self._index, share(share(items, micro, self._accumulate), self._rank, self._world_size), self._dtype)
             for micro in range(self._accumulate)
         ]
-        return PlanStep(position, micros, owners(self._index, items))
+        return PlanStep(position, micros, self._weigh(micros), owners(self._index, items))
 
     def state_dict(self) -> dict[str, int]:
         """Nothing: the place in the plan is Lightning's counters, so the loader cannot disagree with them."""
@@ -108,6 +117,8 @@ class EvaluationLoader:
         Predicted frames (or examples) per batch, over all processes.
     items
         Per source: the windows to read, int64 (`subset.fixed_part`); all of them where it is None.
+    dtype
+        Of inputs until they are on the device, as for `index.read`.
     rank, world_size
         This process among all; each reads its share of every batch.
     """
@@ -118,6 +129,7 @@ class EvaluationLoader:
         batch_size: int,
         *,
         items: Sequence[np.ndarray] | None = None,
+        dtype: Dtype = "stored",
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
@@ -128,6 +140,7 @@ class EvaluationLoader:
             for size in (max(1, batch_size // source.frames_per_item),)
             for start in range(0, len(own), size)
         )
+        self._dtype = dtype
         self._chunks = [(source, own) for source, own in chunks if len(own)]
 
     def __len__(self) -> int:
@@ -135,4 +148,4 @@ class EvaluationLoader:
 
     def __iter__(self) -> Iterator[Batch]:
         for source, items in self._chunks:
-            yield Batch([source.gather(items)])
+            yield Batch([read(source, items, self._dtype)])

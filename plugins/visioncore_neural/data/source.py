@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from visioncore_engine.contracts import Group, GroupSpec
+from visioncore_engine.contracts import Encoding, Group, GroupSpec
 from visioncore_engine.errors import DataError, Problem
 from visioncore_neural.data.windows import Windows, needed_frames
 from visioncore_neural.recording import Recording
@@ -75,7 +75,11 @@ class SessionSource:
         return np.where(inside, self.windows.first[items][:, None] + ahead, -1)
 
     def gather(self, items: np.ndarray) -> Group:
-        """Read windows.
+        """Read windows: `stored`, with float32 values as inputs."""
+        return self.stored(items).decoded()
+
+    def stored(self, items: np.ndarray) -> Group:
+        """Read windows, with inputs as they are stored where that is smaller than float32.
 
         Parameters
         ----------
@@ -84,10 +88,10 @@ class SessionSource:
 
         Returns
         -------
-        A `Group`: inputs float32 (B, C, T, H, W), T = history + L, oldest first, zero in every frame that no valid
-        prediction of the window needs; target ``robs`` float32 (B, L, N), zero where masked; mask bool (B, L, N), or
-        (B, L, 1) where the session has one mask for all units; side inputs float32 (B, T, K); tags ``repeat_frame`` and
-        ``frame`` int64 (B, L).
+        A `Group`: inputs (B, C, T, H, W), T = history + L, oldest first, of which every frame that no valid prediction
+        of the window needs stands for zero; target ``robs`` float32 (B, L, N), zero where masked; mask bool (B, L, N),
+        or (B, L, 1) where the session has one mask for all units; side inputs float32 (B, T, K); tags ``repeat_frame``
+        and ``frame`` int64 (B, L).
 
         Raises
         ------
@@ -109,10 +113,12 @@ class SessionSource:
         read = np.where(needed, window, window[:, :1])  # a needed frame exists; the others may lie past the end
         inside = np.maximum(frames, 0)
         robs = np.where(mask, self.recording.counts(inside), 0)
+        inputs, encoding = self._inputs(read, needed)
         return Group(
             name=self.group.name,
             index=self._index,
-            inputs=_sequence(self._values("stim", read, needed)),
+            inputs=inputs,
+            encoding=encoding,
             targets={"robs": torch.from_numpy(robs.astype(np.float32))},
             mask=torch.from_numpy(mask),
             items=torch.from_numpy(items),
@@ -170,6 +176,16 @@ class SessionSource:
         counts = (frames >= 0) & self._predictable[inside]
         return frames, counts[..., None] & self.recording.validity(inside)
 
+    def _inputs(self, read: np.ndarray, needed: np.ndarray) -> tuple[Tensor, Encoding | None]:
+        """Frames (B, C, T, H, W), and what they stand for."""
+        affine = self.recording.encoding("stim")
+        if affine is None:
+            return _sequence(self._values("stim", read, needed)), None
+        frames = np.asarray(self.recording.stim).take(read, axis=0)
+        scale, offset = (_broadcastable(value) for value in (affine.scale, affine.offset))
+        blank = None if needed.all() else torch.from_numpy(~needed)[:, None, :, None, None]
+        return _sequence(torch.from_numpy(frames)), Encoding(scale, offset, blank)
+
     def _values(self, key: str, read: np.ndarray, needed: np.ndarray) -> Tensor:
         values = self.recording.values(key, read)
         if not needed.all():
@@ -187,6 +203,11 @@ class SessionSource:
         """Window numbers in order, about `frames` predictions at a time."""
         size = max(frames // self.frames_per_item, 1)
         return [np.arange(i, min(i + size, self.num_items)) for i in range(0, self.num_items, size)]
+
+
+def _broadcastable(value: np.ndarray) -> Tensor:
+    """A scalar or (C, 1, 1) to float32 (1, C, 1, 1, 1), C or 1."""
+    return torch.from_numpy(value.astype(np.float32).reshape(1, -1, 1, 1, 1))
 
 
 def _sequence(values: Tensor) -> Tensor:
