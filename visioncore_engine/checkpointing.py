@@ -16,17 +16,24 @@ from visioncore_engine.checkpoint import link_checkpoint, read_checkpoint, write
 from visioncore_engine.config.run import CheckpointOptions
 from visioncore_engine.errors import Stopped
 from visioncore_engine.module import TrainingModule
+from visioncore_engine.scribe import Scribe, Snapshot
 
 __all__ = ["CheckpointFiles", "CheckpointWriter"]
 
 
 class CheckpointFiles(CheckpointIO):
-    """Hands Lightning's checkpoints to our writer and reader."""
+    """Hands Lightning's checkpoints to our writer and reader. Training waits for a copy in memory, not for the disk."""
+
+    def __init__(self) -> None:
+        self.scribe = Scribe()
+        self._snapshot = Snapshot()
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        """Write durably; ``last.ckpt`` keeps the generation before it."""
+        """Have a copy written durably; ``last.ckpt`` keeps the generation before it."""
         path = Path(path)
-        write_checkpoint(checkpoint, path, keep_previous=path.name == "last.ckpt")
+        self.scribe.wait()  # the copy before is still being written: there is memory for one
+        copy = self._snapshot.take(checkpoint)
+        self.scribe.submit(partial(write_checkpoint, copy, path, keep_previous=path.name == "last.ckpt"))
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: Any = None) -> dict[str, Any]:
         """Read without running anything in the file."""
@@ -50,6 +57,9 @@ class CheckpointWriter(pl.Callback):
     Saved at the end of a batch, Lightning would skip validations that are due when it resumes; saved at the start of
     the next, it does not. So a save that a validation asks for waits for the next step boundary, or the end.
 
+    Files are written beside training. A write that fails ends the run at the next step; where a run ends, it waits
+    until everything is on disk.
+
     Parameters
     ----------
     options
@@ -60,6 +70,7 @@ class CheckpointWriter(pl.Callback):
 
     def __init__(self, options: CheckpointOptions, folder: Path) -> None:
         self._options, self._folder = options, folder
+        self.files = CheckpointFiles()
         self._kept: dict[str, float] = {}
         self._pending: float | None = None
         self._saved_step = -1
@@ -69,6 +80,7 @@ class CheckpointWriter(pl.Callback):
         """Offer to save before a run ends in the middle of a step."""
         assert isinstance(pl_module, TrainingModule)
         pl_module.skips.save = partial(self._save_unstarted, trainer)
+        pl_module.skips.newest = partial(self._newest, trainer)
         if trainer.is_global_zero:
             self._finish_what_a_crash_left(trainer)
 
@@ -93,7 +105,7 @@ class CheckpointWriter(pl.Callback):
         if path != last:  # a damaged file must not become the generation before
             link_checkpoint(path, last)
         if name in self._kept:
-            self._keep(path, name)
+            self._keep(path, name, best=self._best() == name)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Remember that the weights of this moment were scored."""
@@ -109,9 +121,11 @@ class CheckpointWriter(pl.Callback):
     ) -> None:
         """Save what is due, and end here where all processes agreed to stop."""
         assert isinstance(pl_module, TrainingModule)
+        self.files.scribe.check()
         if pl_module.stop_agreed:
             if trainer.global_step != self._saved_step:
                 self._save(trainer)
+            self.files.scribe.wait()
             raise Stopped(f"stopped: saved at step {trainer.global_step} after a signal; continue with --resume")
         options, step = self._options, trainer.global_step
         at_epoch = batch_idx == 0 and trainer.current_epoch > 0 and trainer.current_epoch % options.every_n_epochs == 0
@@ -123,6 +137,7 @@ class CheckpointWriter(pl.Callback):
         """Save the end of the run, and say where there was nothing to choose by."""
         if trainer.global_step != self._saved_step:
             self._save(trainer)
+        self.files.scribe.wait()
         if self._num_scores and not self._kept and trainer.is_global_zero:
             what = f"{self._options.monitor} was not finite in any of {self._num_scores} validations"
             print(f"warning: {what}: no best checkpoint was chosen, the last one is used", file=sys.stderr)  # noqa: T201 - must be seen
@@ -136,22 +151,33 @@ class CheckpointWriter(pl.Callback):
             assert isinstance(count, _StartedTracker)
             count.started -= 1
         self._save(trainer)
+        self.files.scribe.wait()
+
+    def _newest(self, trainer: pl.Trainer) -> Path | None:
+        self.files.scribe.wait()
+        trainer.strategy.barrier()  # the others must not read what the first process is about to replace
+        last = self._folder / "last.ckpt"
+        return last if last.exists() else None
 
     def _save(self, trainer: pl.Trainer) -> None:
         self._saved_step = trainer.global_step
         name = self._take_place(trainer.global_step)
         trainer.save_checkpoint(self._folder / "last.ckpt")
-        if not trainer.is_global_zero:
-            return
-        if name is not None:
-            self._keep(self._folder / "last.ckpt", name)
-        for path in self._folder.glob("step-*.ckpt"):
-            if path.name not in self._kept:
-                CheckpointFiles().remove_checkpoint(path)
+        if trainer.is_global_zero:
+            best = name is not None and self._best() == name
+            self.files.scribe.submit(partial(self._sort, name, best=best, kept=frozenset(self._kept)))
 
-    def _keep(self, path: Path, name: str) -> None:
+    def _sort(self, name: str | None, *, best: bool, kept: frozenset[str]) -> None:
+        """Give the checkpoint just written its names, and remove those that are no longer kept."""
+        if name is not None:
+            self._keep(self._folder / "last.ckpt", name, best=best)
+        for path in self._folder.glob("step-*.ckpt"):
+            if path.name not in kept:
+                self.files.remove_checkpoint(path)
+
+    def _keep(self, path: Path, name: str, *, best: bool) -> None:
         link_checkpoint(path, self._folder / name)
-        if self._best() == name:
+        if best:
             link_checkpoint(self._folder / name, self._folder / "best.ckpt")
 
     def _take_place(self, step: int) -> str | None:

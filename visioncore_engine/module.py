@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
@@ -152,18 +151,22 @@ class TrainingModule(pl.LightningModule):
         """Leave the current step out; for `on_before_optimizer_step` of callbacks, on all processes alike."""
         self.skips.asked = True
 
-    def roll_back(self, checkpoint: Path) -> None:
-        """Leave the current step out and take the weights, buffers and optimizer state of a checkpoint.
+    def roll_back(self) -> bool:
+        """Leave the current step out and take the weights, buffers and optimizer state of the last checkpoint.
 
         For `on_before_optimizer_step` of callbacks, on all processes alike. The plan, the counters and the schedule go
-        on from where they are, so that other data follow.
+        on from where they are, so that other data follow. False where no checkpoint was saved yet.
 
         Raises
         ------
         CheckpointError
             Where the file cannot be used.
         """
+        checkpoint = self.skips.newest()
+        if checkpoint is None:
+            return False
         self.skips.roll_back(read_checkpoint(checkpoint))
+        return True
 
     def _update(self, norm: Tensor) -> None:
         """Clip, step, and what belongs to a step."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -35,6 +36,8 @@ class Skips:
     ----------
     save
         Saves the state before this step; set by what writes checkpoints.
+    newest
+        The last checkpoint, once it is on disk for all processes, None where there is none; set likewise.
     """
 
     def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer, options: PolicyOptions) -> None:
@@ -43,6 +46,7 @@ class Skips:
         self._num_skipped = self._num_non_finite = self._went_back_to = 0
         self.asked = False
         self.save: Callable[[], None] = lambda: None
+        self.newest: Callable[[], Path | None] = lambda: None
 
     @property
     def num_skipped(self) -> int:

@@ -11,7 +11,7 @@ from datetime import timedelta
 import pytorch_lightning as pl
 
 from visioncore_engine.build import Parts
-from visioncore_engine.checkpointing import CheckpointFiles, CheckpointWriter
+from visioncore_engine.checkpointing import CheckpointWriter
 from visioncore_engine.config import Resolved
 from visioncore_engine.contracts import CallbackFacts
 from visioncore_engine.data.loader import PlanLoader
@@ -89,7 +89,8 @@ def build_trainer(
         vet_state(resolved, "scheduler", resolved.run.scheduler, parts.scheduler.state)
     vet_state(resolved, "data", resolved.run.data, parts.dataset.state)
     # The writer comes first: what it saves at the start of a step is the state before any callback saw that step.
-    own: list[pl.Callback] = [CheckpointWriter(checkpoint, folder.checkpoints), Pulse(watchdog)]
+    writer = CheckpointWriter(checkpoint, folder.checkpoints)
+    own: list[pl.Callback] = [writer, Pulse(watchdog)]
     if not quiet:
         own.append(ProgressDisplay(parts.total_steps, checkpoint.monitor))
     trainer = AgreeingTrainer(
@@ -105,7 +106,7 @@ def build_trainer(
         detect_anomaly=options.detect_anomaly,
         logger=sinks,
         callbacks=[*own, *chosen],
-        plugins=[CheckpointFiles(), PlacedProcesses(place)],
+        plugins=[writer.files, PlacedProcesses(place)],
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,

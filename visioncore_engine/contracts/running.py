@@ -44,8 +44,11 @@ class Training(Protocol):
         """Leave the current step out: no weight, optimizer state or buffer changes."""
         ...
 
-    def roll_back(self, checkpoint: Path) -> None:
-        """Leave the current step out, and go on from the weights and optimizer state of a checkpoint."""
+    def roll_back(self) -> bool:
+        """Leave the current step out, and go on from the weights and optimizer state of the last checkpoint.
+
+        Returns False, and leaves nothing out, where none was saved yet.
+        """
         ...
 
 

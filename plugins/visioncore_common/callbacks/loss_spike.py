@@ -34,7 +34,7 @@ class LossSpike(pl.Callback):
 
     def __init__(self, options: LossSpikeOptions, facts: CallbackFacts) -> None:
         self._options = options
-        self._last_checkpoint = facts.run_dir / "checkpoints" / "last.ckpt"
+        del facts  # the engine knows the last checkpoint
         self._losses: deque[float] = deque(maxlen=options.window)
         self._num_spikes = 0
 
@@ -75,8 +75,7 @@ class LossSpike(pl.Callback):
                 f"run failed: {what}; {self._num_spikes - 1} spikes were left out before (callbacks.loss_spike.limit). "
                 "Lower `optimizer.lr`, set `optimizer.clip`, or look at these data"
             )
-        elif self._options.action == "rollback" and self._last_checkpoint.exists():
-            module.roll_back(self._last_checkpoint)
+        elif self._options.action == "rollback" and module.roll_back():
             self._losses.clear()
             done = ": left out, going on from the last checkpoint"
         else:
