@@ -105,6 +105,7 @@ class TrainingModule(pl.LightningModule):
             raise RunError(f"run failed: step {self.global_step}: no valid value in the whole batch; check the sampler")
         loss, wrong = self._backward(step, weights)
         agreed = self._agree(step, loss, wrong)
+        logs = (self.global_step + 1) % self.parts.run.trainer.log_every_n_steps == 0
         penalties: dict[str, Tensor] = {}
         norm: Tensor | None = None
         if agreed.non_finite:
@@ -112,12 +113,14 @@ class TrainingModule(pl.LightningModule):
         else:
             self._loss = agreed.loss
             with torch.autocast(self.device.type, enabled=False):
-                penalties = self.parts.regularization.add_gradients(self.clock())
+                self.parts.regularization.add_gradients(self.clock())
+                if logs:
+                    penalties = self.parts.regularization.values(self.clock())
                 norm = get_total_norm(_gradients(self._trainable.values()), foreach=True)
-                if self._may_update(step, norm, penalties):
+                if self._may_update(step, norm):
                     self._update(norm)
         self._count_step()
-        if self.global_step % self.parts.run.trainer.log_every_n_steps == 0:
+        if logs:
             self._log_training(norm, penalties)
 
     def _agree(self, step: PlanStep, loss: Tensor | None, wrong: list[str]) -> Agreement:
@@ -131,12 +134,12 @@ class TrainingModule(pl.LightningModule):
         trainer.settle(agreed.end or self.global_step + 1 >= self.parts.total_steps)
         return agreed
 
-    def _may_update(self, step: PlanStep, norm: Tensor, penalties: Mapping[str, Tensor]) -> bool:
+    def _may_update(self, step: PlanStep, norm: Tensor) -> bool:
         """Whether the gradients may move the weights: they are finite, and no callback objects."""
         # The sums that all processes hold are the same, so that all of them find the same here.
         if not math.isfinite(norm.item()):
             names = [self.parts.dataset.groups[group].name for group in step.groups]
-            self._refuse(wrong_gradients(self._trainable, penalties, names))
+            self._refuse(wrong_gradients(self._trainable, self.parts.regularization.values(self.clock()), names))
             return False
         for callback in vars(self.trainer)["callbacks"]:
             callback.on_before_optimizer_step(self.trainer, self, self.parts.optimizer)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -29,6 +29,18 @@ class ActiveRegularizer:
     def touched(self) -> dict[str, nn.Parameter]:
         """Parameters that this step moves: those with a gradient. The others keep still (law L8)."""
         return {name: parameter for name, parameter in self.parameters.items() if parameter.grad is not None}
+
+    def gradients(self, touched: Mapping[str, nn.Parameter]) -> Sequence[Tensor | None]:
+        """Gradient of the penalty for each parameter: in closed form where the regularizer has one."""
+        closed: Callable[[Mapping[str, Tensor]], Sequence[Tensor]] | None = getattr(self.regularizer, "gradients", None)
+        if closed is not None:
+            return closed(touched)
+        with torch.enable_grad():
+            penalty = self.regularizer.penalty(touched)
+        if penalty is None:
+            return [None] * len(touched)
+        gradients: Sequence[Tensor | None] = torch.autograd.grad(penalty, list(touched.values()), allow_unused=True)
+        return gradients
 
 
 class Regularization:
@@ -68,28 +80,36 @@ class Regularization:
             )
         return cls(built)
 
-    def add_gradients(self, clock: Clock) -> dict[str, Tensor]:
-        """Add the gradient of every penalty to ``.grad``; returns the weighed penalties, detached."""
-        values: dict[str, Tensor] = {}
+    @torch.no_grad()
+    def add_gradients(self, clock: Clock) -> None:
+        """Add the gradient of every penalty to ``.grad``."""
+        for active, strength, touched in self._acting(clock):
+            pairs = [
+                (parameter.grad, gradient)
+                for parameter, gradient in zip(touched.values(), active.gradients(touched), strict=True)
+                if gradient is not None and parameter.grad is not None
+            ]
+            if pairs:
+                own, added = map(list, zip(*pairs, strict=True))
+                torch._foreach_add_(own, added, alpha=strength)
+
+    @torch.no_grad()
+    def values(self, clock: Clock) -> dict[str, Tensor]:
+        """Weighed penalties of this step, by id, while its gradients are there."""
+        found = (
+            (active.id, strength, active.regularizer.penalty(touched))
+            for active, strength, touched in self._acting(clock)
+        )
+        return {name: penalty * strength for name, strength, penalty in found if penalty is not None}
+
+    def _acting(self, clock: Clock) -> Iterator[tuple[ActiveRegularizer, float, dict[str, nn.Parameter]]]:
         for active in self.regularizers:
             strength, touched = value_at(active.strength, clock), active.touched()
-            if strength == 0.0 or not touched:
-                continue
-            with torch.enable_grad():
-                penalty = active.regularizer.penalty(touched)
-            if penalty is None:
-                continue
-            gradients = torch.autograd.grad(penalty, list(touched.values()), allow_unused=True)
-            for parameter, gradient in zip(touched.values(), gradients, strict=True):
-                if gradient is not None and parameter.grad is not None:
-                    parameter.grad.add_(gradient, alpha=strength)
-            values[active.id] = penalty.detach() * strength
-        return values
+            if strength and touched:
+                yield active, strength, touched
 
     @torch.no_grad()
     def proximal_steps(self, clock: Clock, rates: Mapping[str, float]) -> None:
         """Run every proximal step, once, on the parameters that this step moved."""
-        for active in self.regularizers:
-            strength, touched = value_at(active.strength, clock), active.touched()
-            if strength and touched:
-                active.regularizer.proximal(touched, strength, {name: rates[name] for name in touched})
+        for active, strength, touched in self._acting(clock):
+            active.regularizer.proximal(touched, strength, {name: rates[name] for name in touched})

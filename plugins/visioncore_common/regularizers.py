@@ -16,7 +16,7 @@ __all__ = ["L1", "L2", "GroupLasso", "ProximalL1"]
 
 
 class _Penalty:
-    """A regularizer that is a sum over parameters and has no proximal step."""
+    """A regularizer that is a sum over parameters, with a gradient in closed form, and has no proximal step."""
 
     def penalty(self, parameters: Mapping[str, Tensor]) -> Tensor | None:
         """Differentiable scalar: the sum over the parameters."""
@@ -24,6 +24,10 @@ class _Penalty:
 
     def of(self, parameter: Tensor) -> Tensor:
         """Penalty of one parameter, a scalar."""
+        raise NotImplementedError
+
+    def gradients(self, parameters: Mapping[str, Tensor]) -> list[Tensor]:
+        """Gradient of the penalty for each parameter, in their order."""
         raise NotImplementedError
 
     def proximal(self, parameters: Mapping[str, Tensor], strength: float, rates: Mapping[str, float]) -> None:
@@ -40,6 +44,10 @@ class L1(_Penalty):
         """Sum of |w|."""
         return parameter.abs().sum()
 
+    def gradients(self, parameters: Mapping[str, Tensor]) -> list[Tensor]:
+        """Sign of each value."""
+        return list(torch._foreach_sign(list(parameters.values())))  # noqa: SLF001 - torch has one kernel for many tensors by this name only
+
 
 class L2(_Penalty):
     """Sum of squares (not halved: the gradient is 2 w)."""
@@ -50,6 +58,10 @@ class L2(_Penalty):
     def of(self, parameter: Tensor) -> Tensor:
         """Sum of w²."""
         return parameter.square().sum()
+
+    def gradients(self, parameters: Mapping[str, Tensor]) -> list[Tensor]:
+        """Twice each value."""
+        return list(torch._foreach_mul(list(parameters.values()), 2.0))  # noqa: SLF001 - torch has one kernel for many tensors by this name only
 
 
 class GroupLasso(_Penalty):
@@ -79,11 +91,27 @@ class GroupLasso(_Penalty):
 
     def of(self, parameter: Tensor) -> Tensor:
         """Sum of the groups' norms."""
-        axis = self._axis
-        groups = parameter[None] if axis is None else parameter.movedim(axis, 0)
-        groups = groups.reshape(len(groups), -1)
-        norms: Tensor = torch.linalg.vector_norm(groups, dim=1).sum()
-        return norms * groups.shape[1] ** 0.5 if self._size_scaled else norms
+        return self._norms(parameter).sum() * self._factor(parameter)
+
+    def gradients(self, parameters: Mapping[str, Tensor]) -> list[Tensor]:
+        """Each value over the norm of its group; 0 in a group of zeros."""
+        return [self._direction(parameter) * self._factor(parameter) for parameter in parameters.values()]
+
+    def _direction(self, parameter: Tensor) -> Tensor:
+        norms = self._norms(parameter)
+        # A quotient, not a product with the inverse, which overflows for the smallest norms.
+        return torch.where(norms > 0, parameter / norms, torch.zeros_like(parameter))
+
+    def _norms(self, parameter: Tensor) -> Tensor:
+        """Norm of each group, with as many axes as the parameter."""
+        axes = [axis for axis in range(parameter.ndim) if axis != self._axis]
+        norms: Tensor = torch.linalg.vector_norm(parameter, dim=axes, keepdim=True) if axes else parameter.abs()
+        return norms
+
+    def _factor(self, parameter: Tensor) -> float:
+        """Square root of the values in a group, where norms are scaled by it."""
+        size = parameter.numel() if self._axis is None else parameter.numel() // parameter.shape[self._axis]
+        return float(size**0.5) if self._size_scaled else 1.0
 
 
 class ProximalL1:
@@ -111,7 +139,11 @@ class ProximalL1:
     @torch.no_grad()
     def proximal(self, parameters: Mapping[str, Tensor], strength: float, rates: Mapping[str, float]) -> None:
         """Move every value towards 0 by strength times the parameter's rate, and no further than 0."""
-        for name, parameter in parameters.items():
-            if parameter.requires_grad:
-                bound = strength * rates[name]
-                parameter.sub_(parameter.clamp(-bound, bound))
+        moved = [
+            (parameter, strength * rates[name]) for name, parameter in parameters.items() if parameter.requires_grad
+        ]
+        if moved:
+            values, bounds = map(list, zip(*moved, strict=True))
+            shrunk = torch._foreach_clamp_max(values, bounds)  # noqa: SLF001 - torch has one kernel for many tensors by this name only
+            torch._foreach_clamp_min_(shrunk, [-bound for bound in bounds])
+            torch._foreach_sub_(values, shrunk)

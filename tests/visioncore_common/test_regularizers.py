@@ -71,6 +71,25 @@ def test_gradients_are_those_of_finite_differences(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("tiny", [False, True])
+def test_gradients_in_closed_form_are_those_of_the_penalty(name, tiny):
+    values = {key: nn.Parameter(value.float() if tiny else value) for key, value in parameters().items()}
+    with torch.no_grad():
+        values["matrix"].zero_()
+        values["kernel"][0].zero_()
+        values["kernel"][:, 1].zero_()
+        values["other"][:2] *= 1e-39 if tiny else 1.0  # below the smallest normal number
+    penalty = dict(penalties(values))[name]
+    expected = torch.autograd.grad(penalty.penalty(values), list(values.values()))
+    closed = penalty.gradients(values)
+    assert len(closed) == len(expected)
+    for own, reference_ in zip(closed, expected, strict=True):
+        assert own.isfinite().all()
+        if not tiny:
+            torch.testing.assert_close(own, reference_, rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_the_gradient_at_zero_is_zero_and_never_nan(name):
     values = parameters()
     penalty = dict(penalties(values))[name]

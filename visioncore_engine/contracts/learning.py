@@ -82,6 +82,10 @@ class Regularizer(Protocol):
     """A penalty, a proximal step, or both. The engine multiplies by `strength` and calls each once per step.
 
     Parameters without a gradient in this step are left out of both.
+
+    A regularizer may also have ``gradients(parameters) -> list[Tensor]``: the gradient of its penalty for each
+    parameter, in their order, in closed form. The engine then adds those, and asks for the penalty itself only where it
+    is logged.
     """
 
     def penalty(self, parameters: Mapping[str, Tensor]) -> Tensor | None:
