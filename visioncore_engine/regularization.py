@@ -30,17 +30,21 @@ class ActiveRegularizer:
         """Parameters that this step moves: those with a gradient. The others keep still (law L8)."""
         return {name: parameter for name, parameter in self.parameters.items() if parameter.grad is not None}
 
-    def gradients(self, touched: Mapping[str, nn.Parameter]) -> Sequence[Tensor | None]:
-        """Gradient of the penalty for each parameter: in closed form where the regularizer has one."""
-        closed: Callable[[Mapping[str, Tensor]], Sequence[Tensor]] | None = getattr(self.regularizer, "gradients", None)
+    def add_gradients(self, touched: Mapping[str, nn.Parameter], strength: float) -> None:
+        """Add the gradient of the penalty to ``.grad``: in closed form where the regularizer has one."""
+        gradients = {name: parameter.grad for name, parameter in touched.items() if parameter.grad is not None}
+        closed: Callable[..., None] | None = getattr(self.regularizer, "add_gradients", None)
         if closed is not None:
-            return closed(touched)
+            closed(touched, gradients, strength)
+            return
         with torch.enable_grad():
             penalty = self.regularizer.penalty(touched)
         if penalty is None:
-            return [None] * len(touched)
-        gradients: Sequence[Tensor | None] = torch.autograd.grad(penalty, list(touched.values()), allow_unused=True)
-        return gradients
+            return
+        added = torch.autograd.grad(penalty, list(touched.values()), allow_unused=True)
+        for own, gradient in zip(gradients.values(), added, strict=True):
+            if gradient is not None:
+                own.add_(gradient, alpha=strength)
 
 
 class Regularization:
@@ -84,14 +88,7 @@ class Regularization:
     def add_gradients(self, clock: Clock) -> None:
         """Add the gradient of every penalty to ``.grad``."""
         for active, strength, touched in self._acting(clock):
-            pairs = [
-                (parameter.grad, gradient)
-                for parameter, gradient in zip(touched.values(), active.gradients(touched), strict=True)
-                if gradient is not None and parameter.grad is not None
-            ]
-            if pairs:
-                own, added = map(list, zip(*pairs, strict=True))
-                torch._foreach_add_(own, added, alpha=strength)
+            active.add_gradients(touched, strength)
 
     @torch.no_grad()
     def values(self, clock: Clock) -> dict[str, Tensor]:

@@ -26,8 +26,8 @@ class _Penalty:
         """Penalty of one parameter, a scalar."""
         raise NotImplementedError
 
-    def gradients(self, parameters: Mapping[str, Tensor]) -> list[Tensor]:
-        """Gradient of the penalty for each parameter, in their order."""
+    def add_gradients(self, parameters: Mapping[str, Tensor], gradients: Mapping[str, Tensor], strength: float) -> None:
+        """Add `strength` times the gradient of the penalty to each of `gradients`, by name, in place."""
         raise NotImplementedError
 
     def proximal(self, parameters: Mapping[str, Tensor], strength: float, rates: Mapping[str, float]) -> None:
@@ -44,9 +44,10 @@ class L1(_Penalty):
         """Sum of |w|."""
         return parameter.abs().sum()
 
-    def gradients(self, parameters: Mapping[str, Tensor]) -> list[Tensor]:
-        """Sign of each value."""
-        return list(torch._foreach_sign(list(parameters.values())))  # noqa: SLF001 - torch has one kernel for many tensors by this name only
+    def add_gradients(self, parameters: Mapping[str, Tensor], gradients: Mapping[str, Tensor], strength: float) -> None:
+        """Add the sign of each value."""
+        signs = torch._foreach_sign(list(parameters.values()))  # noqa: SLF001 - torch's kernels for many tensors have no other name
+        torch._foreach_add_(list(gradients.values()), signs, alpha=strength)
 
 
 class L2(_Penalty):
@@ -59,9 +60,9 @@ class L2(_Penalty):
         """Sum of w²."""
         return parameter.square().sum()
 
-    def gradients(self, parameters: Mapping[str, Tensor]) -> list[Tensor]:
-        """Twice each value."""
-        return list(torch._foreach_mul(list(parameters.values()), 2.0))  # noqa: SLF001 - torch has one kernel for many tensors by this name only
+    def add_gradients(self, parameters: Mapping[str, Tensor], gradients: Mapping[str, Tensor], strength: float) -> None:
+        """Add twice each value."""
+        torch._foreach_add_(list(gradients.values()), list(parameters.values()), alpha=2.0 * strength)
 
 
 class GroupLasso(_Penalty):
@@ -93,14 +94,12 @@ class GroupLasso(_Penalty):
         """Sum of the groups' norms."""
         return self._norms(parameter).sum() * self._factor(parameter)
 
-    def gradients(self, parameters: Mapping[str, Tensor]) -> list[Tensor]:
-        """Each value over the norm of its group; 0 in a group of zeros."""
-        return [self._direction(parameter) * self._factor(parameter) for parameter in parameters.values()]
-
-    def _direction(self, parameter: Tensor) -> Tensor:
-        norms = self._norms(parameter)
-        # A quotient, not a product with the inverse, which overflows for the smallest norms.
-        return torch.where(norms > 0, parameter / norms, torch.zeros_like(parameter))
+    def add_gradients(self, parameters: Mapping[str, Tensor], gradients: Mapping[str, Tensor], strength: float) -> None:
+        """Add each value over the norm of its group; 0 in a group of zeros."""
+        for parameter, gradient in zip(parameters.values(), gradients.values(), strict=True):
+            # A norm below the smallest normal number counts as that: 0 / 0 is 0 here.
+            norms = self._norms(parameter).clamp_min_(torch.finfo(parameter.dtype).tiny)
+            gradient.addcdiv_(parameter, norms, value=strength * self._factor(parameter))
 
     def _norms(self, parameter: Tensor) -> Tensor:
         """Norm of each group, with as many axes as the parameter."""

@@ -83,9 +83,9 @@ class Regularizer(Protocol):
 
     Parameters without a gradient in this step are left out of both.
 
-    A regularizer may also have ``gradients(parameters) -> list[Tensor]``: the gradient of its penalty for each
-    parameter, in their order, in closed form. The engine then adds those, and asks for the penalty itself only where it
-    is logged.
+    A regularizer that knows the gradient of its penalty in closed form may also have ``add_gradients(parameters,
+    gradients, strength)``, which adds `strength` times the gradient to each of `gradients`, by name, in place. The
+    engine then calls that, and asks for the penalty itself only where it is logged.
     """
 
     def penalty(self, parameters: Mapping[str, Tensor]) -> Tensor | None:
