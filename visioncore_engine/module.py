@@ -187,7 +187,11 @@ class TrainingModule(pl.LightningModule):
         # Stock layers (nn.Dropout) draw from the global generator: keyed by the step, a resumed run draws the same.
         position = step.position
         key = generator(self.parts.run.seed, position.epoch, position.step, self.global_rank)
-        torch.manual_seed(int(key.integers(2**63 - 1)))
+        seed = int(key.integers(2**63 - 1))
+        # `torch.manual_seed` formats a stack trace for devices that are not there: longer than a small step.
+        torch.default_generator.manual_seed(seed)
+        if self.device.type == "cuda":
+            torch.cuda.manual_seed(seed)
 
     def _backward(self, step: PlanStep, weights: Mapping[str, float]) -> tuple[Tensor | None, list[str]]:
         """Loss of this process's share, and the terms in which it is not finite."""
