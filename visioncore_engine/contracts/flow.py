@@ -184,6 +184,10 @@ class Batch:
         """Copy of the batch, decoded, every tensor on `device`, floating-point ones as `dtype` where it is given."""
         return Batch([group.to(device, dtype) for group in self.groups])
 
+    def decoded(self) -> Batch:
+        """The batch with the values of its inputs, where they are."""
+        return Batch([group.decoded() for group in self.groups])
+
     def __len__(self) -> int:
         return sum(len(group.items) for group in self.groups)
 
