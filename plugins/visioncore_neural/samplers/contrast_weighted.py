@@ -38,9 +38,13 @@ class ContrastWeighted:
         self._items = batch_items(facts.index, options.batch_size)
         self._steps = steps_of_one_pass(facts.index.num_items, self._items, options.batches_per_epoch)
         scored = zip(facts.index.sources, facts.index.weights, strict=True)
-        self._scores = [_prefix(source.score("contrast") * valid) for source, valid in scored]
-        self._valid = [_prefix(valid) for valid in facts.index.weights]
-        self._totals = np.array([[prefix[-1] for prefix in sums] for sums in (self._scores, self._valid)])
+        sums = [_prefix(source.score("contrast") * valid) for source, valid in scored]
+        self._scores = np.concatenate(sums)
+        self._valid = np.concatenate([_prefix(valid) for valid in facts.index.weights])
+        # A session's sums have one entry more than it has windows: where they begin and end.
+        self._begin = facts.index.offsets[:-1] + np.arange(len(sums))
+        self._end = facts.index.offsets[1:] + np.arange(len(sums))
+        self._totals = np.stack([self._scores[self._end], self._valid[self._end]])
         if not self._totals[0].sum() > 0:
             raise DataError(Problem(key="sampler", what="no training window has any contrast"))
 
@@ -60,13 +64,9 @@ class ContrastWeighted:
         mass = np.array([1.0 - share, share]) @ self._totals
         ends = np.cumsum(mass)
         groups = _at(ends, rng.random(self._items) * ends[-1])
-        inside = rng.random(self._items)
-        items = np.empty(self._items, dtype=np.int64)
-        for group in np.unique(groups):
-            members = groups == group
-            found = _bisect(self._scores[group], self._valid[group], share, inside[members] * mass[group])
-            items[members] = self._index.offsets[group] + found
-        return items
+        targets = rng.random(self._items) * mass[groups]
+        found = _bisect(self._scores, self._valid, share, targets, self._begin[groups], self._end[groups])
+        return np.asarray(found - groups)  # each session before it has one sum too many
 
 
 def _prefix(values: np.ndarray) -> np.ndarray:
@@ -82,10 +82,10 @@ def _at(ends: np.ndarray, targets: np.ndarray) -> np.ndarray:
     return np.minimum(np.searchsorted(ends, targets, side="right"), last)
 
 
-def _bisect(scores: np.ndarray, valid: np.ndarray, share: float, targets: np.ndarray) -> np.ndarray:
-    """Windows whose blended mass holds each target: the last i with (1 - a) S(i) + a V(i) <= target."""
-    low = np.zeros(len(targets), dtype=np.int64)
-    high = np.full(len(targets), len(scores) - 1, dtype=np.int64)
+def _bisect(
+    scores: np.ndarray, valid: np.ndarray, share: float, targets: np.ndarray, low: np.ndarray, high: np.ndarray
+) -> np.ndarray:
+    """Last place i in `low` … `high` - 1 of each target with (1 - a) S(i) + a V(i) <= target; all of them at once."""
     while np.any(high - low > 1):
         middle = (low + high) // 2
         below = (1.0 - share) * scores[middle] + share * valid[middle] <= targets
