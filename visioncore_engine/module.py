@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -54,6 +54,7 @@ class TrainingModule(pl.LightningModule):
         self._trainable = {name: parameter for group in parts.groups for name, parameter in group.parameters.items()}
         self._base_rates = [group.lr for group in parts.groups]
         self._losses: list[float] = []
+        self._tracked: dict[str, list[Tensor | float]] = {}
         self._loss: float | None = None
         self._reduction: Reduction
         self.skips = Skips(parts.model, parts.optimizer, parts.run.policies)
@@ -154,6 +155,10 @@ class TrainingModule(pl.LightningModule):
     def _refuse(self, reasons: list[str]) -> None:
         self.skips.refuse(self.global_step, reasons, say=self.trainer.is_global_zero)
 
+    def track(self, name: str, value: Tensor | float) -> None:
+        """Log a scalar of this step: its mean over the steps until the next row of training values."""
+        self._tracked.setdefault(name, []).append(value.detach().reshape(()) if isinstance(value, Tensor) else value)
+
     def skip_step(self) -> None:
         """Leave the current step out; for `on_before_optimizer_step` of callbacks, on all processes alike."""
         self.skips.asked = True
@@ -244,6 +249,8 @@ class TrainingModule(pl.LightningModule):
         if self._losses:
             values = {"train/loss": math.fsum(self._losses) / len(self._losses), **values}
         self._losses.clear()
+        values |= {f"train/{name}": math.fsum(row) / len(row) for name, row in _numbers(self._tracked).items()}
+        self._tracked.clear()
         if self.skips.num_skipped:
             values["train/skipped"] = self.skips.num_skipped
         if norm is not None:
@@ -314,6 +321,7 @@ class TrainingModule(pl.LightningModule):
             "scheduler": self.parts.scheduler.state() if self.parts.scheduler else {},
             "scores": dict(self.scores),
             "losses": list(self._losses),
+            "tracked": _numbers(self._tracked),
             "skipped": self.skips.state(),
             "loggers": self._logger_state(),
             "torch_threads": torch.get_num_threads(),
@@ -329,9 +337,23 @@ class TrainingModule(pl.LightningModule):
         own = checkpoint["visioncore"]
         self.scores = dict(own["scores"])
         self._losses = list(own["losses"])
+        self._tracked = {name: list(row) for name, row in own.get("tracked", {}).items()}
         self.skips.restore(own["skipped"])
         if self.parts.scheduler:
             self.parts.scheduler.restore(own["scheduler"])
+
+
+def _numbers(tracked: Mapping[str, Sequence[Tensor | float]]) -> dict[str, list[float]]:
+    """Tracked values as numbers; tensors of one name are read together."""
+    return {name: _read(row) for name, row in tracked.items()}
+
+
+def _read(row: Sequence[Tensor | float]) -> list[float]:
+    tensors = [value for value in row if isinstance(value, Tensor)]
+    if len(tensors) < len(row):
+        return [float(value) for value in row]
+    numbers: list[float] = torch.stack(tensors).tolist()
+    return numbers
 
 
 def _gradients(parameters: Iterable[nn.Parameter]) -> list[Tensor]:

@@ -220,6 +220,7 @@ class ToyMemory(Logger):
     def __init__(self, options, facts):
         super().__init__()
         self.rows = []
+        ToyMemory.newest = self
         self.resume_id = facts.resume_id or "fresh"
 
     name = "toy"

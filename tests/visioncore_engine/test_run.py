@@ -11,7 +11,7 @@ import pytest
 import torch
 import toy_parts
 import toy_plugin
-from toy_parts import Cut
+from toy_parts import Cut, ToyMemory
 
 from visioncore_engine import evaluate, load, resolve, train
 from visioncore_engine.checkpoint import read_checkpoint
@@ -106,6 +106,51 @@ def test_l4_cut_at_any_step_and_resumed_nothing_shows(run, stop_at):
     assert one["visioncore"]["scores"] == two["visioncore"]["scores"]
     events = [next(v["events"] for k, v in c["callbacks"].items() if "ToyEvents" in k) for c in (one, two)]
     assert events[0] == events[1]
+
+
+TRACKER = """
+import pytorch_lightning as pl
+from visioncore_engine import Component, hookimpl
+
+@hookimpl
+def visioncore_callbacks():
+    yield Component(name="tracker", summary="tracks", build=":Tracker")
+
+class Tracker(pl.Callback):
+    def __init__(self, options, facts):
+        pass
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        pl_module.track("weight", pl_module.model.shared.weight.sum())
+        if trainer.global_step % 2:
+            pl_module.track("step", trainer.global_step)
+"""
+
+
+def logged(name):
+    """Values of a name by step, as the logger of the last training got them."""
+    return {step: row[name] for step, row in ToyMemory.newest.rows if name in row}
+
+
+def test_what_a_callback_tracks_is_logged_as_its_mean_and_goes_on_after_a_resume(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("run.yaml").write_text(RUN.replace("log_every_n_steps: 1", "log_every_n_steps: 4"))
+    Path("tracker.py").write_text(TRACKER)
+
+    def resolved(*sets):
+        chosen = ["callbacks=[toy_events, tracker]", "checkpoint.every_n_steps=1", *sets]
+        return resolve(["run.yaml"], sets=chosen, plugin_files=[toy_plugin.__file__, "tracker.py"])
+
+    train(resolved("run.dir=whole"), quiet=True)
+    # Steps 1, 3, 5 … counted at a batch's end; the row of step 4 k is written before that of its own batch.
+    assert logged("train/step") == {4: 2.0, 8: 6.0, 12: 10.0, 16: 14.0, 20: 18.0}
+    expected = logged("train/weight")
+    assert sorted(expected) == [4, 8, 12, 16, 20]
+    with pytest.raises(Cut):
+        train(resolved("run.dir=cut", "callbacks.toy_events.stop_at=6"), quiet=True)
+    train(resolved("run.dir=cut", "policies.resume_changes=callbacks.*"), quiet=True, resume=True)
+    assert logged("train/weight") == {step: value for step, value in expected.items() if step > 4}
+    assert logged("train/step")[8] == 6.0
 
 
 def test_a_run_that_is_resumed_as_another_is_refused_with_the_differences(run):

@@ -65,7 +65,7 @@ class ContrastWeighted:
         ends = np.cumsum(mass)
         groups = _at(ends, rng.random(self._items) * ends[-1])
         targets = rng.random(self._items) * mass[groups]
-        found = _bisect(self._scores, self._valid, share, targets, self._begin[groups], self._end[groups])
+        found = _bisect(self._scores, self._valid, share, targets, low=self._begin[groups], high=self._end[groups])
         return np.asarray(found - groups)  # each session before it has one sum too many
 
 
@@ -83,7 +83,7 @@ def _at(ends: np.ndarray, targets: np.ndarray) -> np.ndarray:
 
 
 def _bisect(
-    scores: np.ndarray, valid: np.ndarray, share: float, targets: np.ndarray, low: np.ndarray, high: np.ndarray
+    scores: np.ndarray, valid: np.ndarray, share: float, targets: np.ndarray, *, low: np.ndarray, high: np.ndarray
 ) -> np.ndarray:
     """Last place i in `low` … `high` - 1 of each target with (1 - a) S(i) + a V(i) <= target; all of them at once."""
     while np.any(high - low > 1):
