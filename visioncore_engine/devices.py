@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import ctypes
+
 import torch
 
 from visioncore_engine.config import Resolved
 from visioncore_engine.errors import ConfigError, Problem
 from visioncore_engine.launch import Place
 
-__all__ = ["check_devices", "count_gpus", "device_name", "may_fuse"]
+__all__ = ["check_devices", "count_gpus", "device_name", "keep_freed_memory", "may_fuse"]
+
+# Of glibc's malloc.h.
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+_LARGEST = 2**30  # bytes
 
 
 def count_gpus(resolved: Resolved) -> int:
@@ -57,6 +63,18 @@ def device_name(resolved: Resolved) -> str:
             )
         )
     return torch.cuda.get_device_name() if available and trainer.accelerator != "cpu" else "cpu"
+
+
+def keep_freed_memory() -> None:
+    """Have glibc keep the memory that is freed: what a training step frees, the next one needs again.
+
+    By itself it gives large blocks back to the system and faults them in anew, page by page: a seventh of the time of a
+    step of convolutions on a CPU. Other C libraries do as they like.
+    """
+    library = ctypes.CDLL(None)
+    if hasattr(library, "mallopt"):
+        for threshold in (_TRIM_THRESHOLD, _MMAP_THRESHOLD):
+            library.mallopt(threshold, _LARGEST)
 
 
 def may_fuse(resolved: Resolved, device: str) -> bool:

@@ -24,7 +24,7 @@ from visioncore_engine.config import Resolved
 from visioncore_engine.continuation import check_callbacks, check_parts, steps_left
 from visioncore_engine.data.loader import EvaluationLoader
 from visioncore_engine.data.subset import fixed_part
-from visioncore_engine.devices import check_devices, count_gpus, device_name, may_fuse
+from visioncore_engine.devices import check_devices, count_gpus, device_name, keep_freed_memory, may_fuse
 from visioncore_engine.display import describe_parts, parameter_rows
 from visioncore_engine.errors import CheckpointError, EngineError, RunError, Stopped, StorageError
 from visioncore_engine.evaluation import evaluate_split, write_results
@@ -116,6 +116,17 @@ def _watchdog(resolved: Resolved, folder: RunFolder, place: Place) -> Watchdog:
     )
 
 
+def _take_device(resolved: Resolved, place: Place) -> str:
+    """Make ready what this process trains on, and name it."""
+    if resolved.run.trainer.threads is not None:
+        torch.set_num_threads(resolved.run.trainer.threads)
+    check_devices(resolved, place)
+    device = device_name(resolved)
+    if device == "cpu":
+        keep_freed_memory()
+    return device
+
+
 def _train_here(resolved: Resolved, entry: Entry, place: Place, watchdog: Watchdog, *, quiet: bool) -> RunResult:
     """Train in this process, which may be one of several."""
     run, folder, resume, first = resolved.run, entry.folder, entry.resume, place.rank == 0
@@ -123,10 +134,7 @@ def _train_here(resolved: Resolved, entry: Entry, place: Place, watchdog: Watchd
     saved = _last_checkpoint(folder) if resume else None
     if saved:
         check_resume(resolved, saved[1]["visioncore"]["run"])
-    if run.trainer.threads is not None:
-        torch.set_num_threads(run.trainer.threads)
-    check_devices(resolved, place)
-    device = device_name(resolved)
+    device = _take_device(resolved, place)
     state = saved[1]["visioncore"]["data_state"] if saved else None
     parts = build(resolved, fused=may_fuse(resolved, device), state=state)
     if saved:

@@ -7,6 +7,7 @@ from functools import cached_property
 
 import numpy as np
 import torch
+from numpy.lib.stride_tricks import as_strided
 from torch import Tensor
 
 from visioncore_engine.contracts import Encoding, Group, GroupSpec
@@ -110,7 +111,7 @@ class SessionSource:
         frames, mask = self._predicted(items)
         needed = needed_frames(np.asarray(mask.any(-1)), self._history)
         window = self.windows.first[items][:, None] + np.arange(-self._history, self.frames_per_item)
-        read = np.where(needed, window, window[:, :1])  # a needed frame exists; the others may lie past the end
+        read = np.minimum(window, self.recording.num_frames - 1)  # what lies past the end is not needed
         inside = np.maximum(frames, 0)
         robs = np.where(mask, self.recording.counts(inside), 0)
         inputs, encoding = self._inputs(read, needed)
@@ -181,7 +182,7 @@ class SessionSource:
         affine = self.recording.encoding("stim")
         if affine is None:
             return _sequence(self._values("stim", read, needed)), None
-        frames = np.asarray(self.recording.stim).take(read, axis=0)
+        frames = _take(np.asarray(self.recording.stim), read)
         scale, offset = (_broadcastable(value) for value in (affine.scale, affine.offset))
         blank = None if needed.all() else torch.from_numpy(~needed)[:, None, :, None, None]
         return _sequence(torch.from_numpy(frames)), Encoding(scale, offset, blank)
@@ -203,6 +204,19 @@ class SessionSource:
         """Window numbers in order, about `frames` predictions at a time."""
         size = max(frames // self.frames_per_item, 1)
         return [np.arange(i, min(i + size, self.num_items)) for i in range(0, self.num_items, size)]
+
+
+def _take(array: np.ndarray, read: np.ndarray) -> np.ndarray:
+    """``array[read]`` for read (B, T); windows of frames that follow each other are copied as one run of bytes."""
+    length, size = read.shape[1], array[:1].size
+    runs = array.flags.c_contiguous and bool((read == read[:, :1] + np.arange(length)).all())
+    if not runs or size == 0:
+        return array.take(read, axis=0)
+    # Overlapping rows, indexed: `take` would first copy all of them.
+    windows = as_strided(
+        array, (len(array) - length + 1, length * size), (array.strides[0], array.itemsize), writeable=False
+    )
+    return np.asarray(windows[read[:, 0]]).reshape(*read.shape, *array.shape[1:])
 
 
 def _broadcastable(value: np.ndarray) -> Tensor:
