@@ -1,0 +1,142 @@
+"""How fast batches are delivered: the engine's gather against the old per-sample fetch and collate, and against memcpy.
+
+Eight sessions in memory, 51 x 51 pixels, 25 lags, 256 predictions mixed over the sessions, one thread. All methods
+deliver the same windows in the same order. memcpy copies the float32 bytes of one batch's frames between two buffers.
+
+    python benchmarks/data_path.py [--json] [--no-write]
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from figure import Figure, command, missing
+from old_data import OldSession, Part, old_loader
+from recordings import dataset_of, noise
+from side_by_side import interleave
+
+from visioncore_engine.contracts import Index, Position
+from visioncore_engine.data.index import build_index
+from visioncore_engine.data.loader import PlanLoader
+from visioncore_neural.data.source import SessionSource
+from visioncore_neural.recording import Recording
+
+__all__ = ["Sizes", "Stored", "engine_loader", "measure", "old_sessions"]
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much is measured."""
+
+    sessions: int = 8
+    frames: int = 20_000
+    size: int = 51
+    num_units: int = 100
+    lags: int = 25
+    batch: int = 256
+    length: int = 32
+    batches: int = 8  # of the engine in a round
+    old_batches: int = 1
+    rounds: int = 7
+
+
+class Stored:
+    """A plan that was drawn before: what it costs to draw one is measured elsewhere."""
+
+    def __init__(self, batches: list[np.ndarray]) -> None:
+        self.batches = batches
+
+    def steps_per_epoch(self) -> int:
+        """Count the batches."""
+        return len(self.batches)
+
+    def batch(self, position: Position) -> np.ndarray:
+        """Windows of a batch, int64 (B,)."""
+        return self.batches[position.step]
+
+
+def engine_loader(index: Index, batches: list[np.ndarray]) -> PlanLoader:
+    """Return the engine's loader over a stored plan, reading in the step."""
+    return PlanLoader(index, Stored(batches), accumulate=1, prefetch=0, start=lambda: (0, 0))
+
+
+def old_sessions(recordings: list[Recording], index: Index, lags: int) -> list[OldSession]:
+    """The windows of an index (length 1) as samples of the old layout, under the same numbers."""
+    found = []
+    for recording, source in zip(recordings, index.sources, strict=True):
+        arrays = {key: torch.from_numpy(np.asarray(recording.array(key))) for key in ("stim", "robs", "behavior")}
+        arrays["dfs"] = torch.from_numpy(np.asarray(recording.valid, dtype=np.float32))[:, None]
+        assert isinstance(source, SessionSource)
+        frames = torch.from_numpy(source.frames(np.arange(source.num_items))[:, 0])
+        table = torch.stack([torch.zeros_like(frames), frames], dim=1)
+        past = list(range(lags - 1, -1, -1))  # oldest first, as the engine has it
+        found.append(OldSession([Part(arrays)], table, {**dict.fromkeys(arrays), "stim": past}))
+    return found
+
+
+def _draw(index: Index, size: int, num: int) -> list[np.ndarray]:
+    rng = np.random.default_rng(0)
+    return [rng.integers(index.num_items, size=size) for _ in range(num)]
+
+
+def _memcpy(sizes: Sizes) -> Callable[[], None]:
+    source = torch.ones(sizes.batch, sizes.lags, sizes.size, sizes.size)
+    target = torch.zeros_like(source)
+
+    def work() -> None:
+        for _ in range(sizes.batches):
+            target.copy_(source)
+
+    return work
+
+
+def measure(sizes: Sizes = Sizes()) -> list[Figure]:
+    """Measure the row."""
+    torch.set_num_threads(1)
+    shape = {"frames": sizes.frames, "size": sizes.size, "num_units": sizes.num_units}
+    recordings = [noise(f"m{number}_a", seed=number, **shape) for number in range(sizes.sessions)]
+    single = build_index(dataset_of(recordings, 1).sources("train", sizes.lags - 1))
+    windows = build_index(dataset_of(recordings, sizes.length).sources("train", sizes.lags - 1))
+    plan = _draw(single, sizes.batch, sizes.batches)
+    engine = engine_loader(single, plan)
+    # Exactly `batch` predictions: windows that are padded or masked deliver fewer that count, but as many bytes.
+    chunks = engine_loader(windows, _draw(windows, max(sizes.batch // sizes.length, 1), sizes.batches))
+    old = old_loader(
+        old_sessions(recordings, single, sizes.lags), [part.tolist() for part in plan[: sizes.old_batches]]
+    )
+    times = interleave(
+        {
+            "old": (lambda: [None for _ in old], sizes.old_batches),
+            "engine": (lambda: [engine.read(0, step) for step in range(sizes.batches)], sizes.batches),
+            "windows": (lambda: [chunks.read(0, step) for step in range(sizes.batches)], sizes.batches),
+            "memcpy": (_memcpy(sizes), sizes.batches),
+        },
+        sizes.rounds,
+    )
+    detail = {f"{name} ms": round(1e3 * times.median(name), 2) for name in times.seconds}
+    over_old = f"over the old fetch and collate, {sizes.size} px"
+    return [
+        Figure(f"float32 batches {over_old}", times.ratio("old", "engine"), target=12.0, detail=detail),
+        missing(f"float32 batches by a compiled gather {over_old}", "not there yet", target=25.0),
+        Figure("float32 batches, memcpy of the same bytes over the engine's time", times.ratio("memcpy", "engine")),
+        missing("float32 batches by a compiled gather, memcpy over its time", "not there yet", target=0.6),
+        missing(f"uint8 batches {over_old}", "not there yet: there is no `loader.dtype`", target=50.0),
+        Figure(
+            f"windows of {sizes.length} {over_old}",
+            times.ratio("old", "windows"),
+            target=90.0,
+            note="float32; uint8 is not there yet",
+        ),
+        Figure(
+            "check of the baseline: memcpy over the old fetch and collate (was 0.02 to 0.04)",
+            times.ratio("memcpy", "old"),
+        ),
+    ]
+
+
+if __name__ == "__main__":
+    sys.exit(command("data_path", measure, __doc__))

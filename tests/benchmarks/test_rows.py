@@ -1,0 +1,86 @@
+"""Every row runs, at sizes that say nothing about speed; what it measures is what it says."""
+
+from __future__ import annotations
+
+import math
+
+import checkpoints
+import data_path
+import ddp
+import memory
+import metric
+import overhead
+import penalties
+import pytest
+import sampling
+import training
+
+SMALL = overhead.Case(width=4, batch=4, steps=12, skip=2)
+ROWS = {
+    "checkpoints": lambda: checkpoints.measure(checkpoints.Sizes(tensors=2, values=1000, rounds=1)),
+    "data_path": lambda: data_path.measure(
+        data_path.Sizes(sessions=2, frames=1500, size=5, num_units=3, lags=4, batch=8, length=4, batches=1, rounds=1)
+    ),
+    "memory": lambda: memory.measure(memory.Sizes(sessions=2, frames=3000, pixels=20, units=2, lags=5)),
+    "metric": lambda: metric.measure(metric.Sizes(num=512, units=3, batch=64, rounds=1)),
+    "penalties": lambda: penalties.measure(penalties.Sizes(readouts=2, units=3, channels=4, rounds=1, steps=1)),
+    "sampling": lambda: sampling.measure(sampling.Sizes(sessions=2, batch=8, few=400, many=800, rounds=1, batches=2)),
+}
+
+
+def check(figures):
+    assert figures
+    assert len({figure.name for figure in figures}) == len(figures)
+    for figure in figures:
+        assert figure.value is None or math.isfinite(figure.value), figure
+        assert figure.value is not None or figure.note, figure
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_a_row_runs(row):
+    check(ROWS[row]())
+
+
+def test_the_overhead_row_runs():
+    check(overhead.measure(overhead.Sizes(small=SMALL, large=SMALL, rounds=1)))
+
+
+def test_the_training_row_runs():
+    check(
+        training.measure(
+            training.Sizes(
+                sessions=1, pixels=12, batch=16, length=8, steps=4, long_steps=4, rounds=1, temporal=2, channels=(2,)
+            )
+        )
+    )
+
+
+@pytest.mark.slow
+def test_the_row_of_processes_runs():  # it raises where the gradients of its methods differ
+    check(ddp.measure(ddp.Sizes(readouts=3, width=4, inputs=5, units=2, rows=2, steps=2, rounds=1)))
+
+
+def test_a_read_of_everything_touches_every_frame(tmp_path, monkeypatch):
+    import numpy as np
+
+    from visioncore_neural.data.source import SessionSource
+
+    sizes = memory.Sizes(sessions=1, frames=2000, pixels=12, units=1, lags=9, batch=32)
+    memory.write_sessions(tmp_path, sizes)
+    seen = np.zeros(sizes.frames, dtype=bool)
+    gather = SessionSource.gather
+
+    def watched(self, items):
+        for last in self.frames(items)[:, 0]:
+            seen[last - sizes.lags + 1 : last + 1] = True
+        return gather(self, items)
+
+    monkeypatch.setattr(SessionSource, "gather", watched)
+    memory.read_everything(tmp_path, sizes)
+    assert seen[: int(0.9 * sizes.frames)].mean() > 0.95  # the last tenth validates
+
+
+def test_state_counts_what_a_sampler_keeps_itself():
+    index, _ = sampling.index_of(1000, 2)
+    sampler = sampling.contrast_weighted(index, 8)
+    assert sampling.state_bytes(sampler, index) == pytest.approx(2 * 2 * 8 * 501, abs=400)
