@@ -46,9 +46,8 @@ lint: setup  ## style, types and the order of imports
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: setup  ## measure the linear baselines on the real recordings, and the start-up of the command line
-	$(BIN)/python benchmarks/baselines.py
-	$(BIN)/python benchmarks/startup.py
+bench: setup  ## measure the rows of docs/performance.md, beside the stored figures: ten minutes
+	$(BIN)/python benchmarks/suite.py
 
 docs: setup  ## run every command, run file and snippet of the documentation
 	$(PYTEST) tests/docs

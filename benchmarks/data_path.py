@@ -41,7 +41,7 @@ class Sizes:
     length: int = 32
     batches: int = 8  # of the engine in a round
     old_batches: int = 1
-    rounds: int = 7
+    rounds: int = 11
 
 
 class Stored:

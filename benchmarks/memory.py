@@ -120,6 +120,9 @@ def _grown(folder: Path, sizes: Sizes) -> list[int]:
 
 def measure(sizes: Sizes = Sizes()) -> list[Figure]:
     """Measure the row."""
+    import torch
+
+    torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_sessions(folder, sizes)

@@ -1,8 +1,9 @@
 """What a step costs besides the model's own work: the engine and Lightning against a plain PyTorch loop.
 
 A perceptron, AdamW, rows in memory. The engine trains by `visioncore_engine.train` with five callbacks of five hooks
-each; Lightning with its defaults, the same callbacks and 20 values by `self.log`. A step's time is that from its begin
-to the begin of the next; a round's is the median over its steps, wall time (the engine reads ahead in a thread).
+each; Lightning with its defaults, the same callbacks and 20 values by `self.log`. A step lasts from its begin to the
+begin of the next; the mean over the steps of a round counts, so that what happens only now and then is in it. CPU time
+of all threads (the engine reads ahead in one); wall time stands in the details: on a busy machine it is mostly theirs.
 
     python benchmarks/overhead.py [--json] [--no-write]
 """
@@ -16,8 +17,9 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytorch_lightning as pl
@@ -32,7 +34,7 @@ from visioncore_engine import resolve, train
 from visioncore_engine.contracts import DatasetFacts
 from visioncore_engine.trainer import quiet_lightning
 
-__all__ = ["Case", "Sizes", "engine_steps", "measure", "raw_steps", "stock_steps"]
+__all__ = ["Case", "Seconds", "Sizes", "engine_steps", "measure", "raw_steps", "stock_steps"]
 
 PLUGIN = Path(__file__).with_name("bench_plugin.py")
 NUM_CALLBACKS, NUM_SCALARS, RATE = 5, 20, 1e-3
@@ -59,8 +61,15 @@ class Sizes:
     rounds: int = 4
 
 
+class Seconds(NamedTuple):
+    """Of a step: CPU time of the process, mean; wall time, median."""
+
+    cpu: float
+    wall: float
+
+
 def _rows(case: Case) -> tuple[Rows, RowsOptions]:
-    options = RowsOptions(num_items=case.batch * 64, inputs=case.inputs, outputs=case.outputs)
+    options = RowsOptions(num_items=case.batch * case.steps, inputs=case.inputs, outputs=case.outputs)
     return RowsDataset(options, DatasetFacts(seed=0)).sources("train", 0)[0], options
 
 
@@ -71,14 +80,14 @@ def _batches(case: Case) -> Iterator[tuple[Tensor, Tensor]]:
         yield torch.from_numpy(rows.inputs[items]), torch.from_numpy(rows.targets[items])
 
 
-def raw_steps(case: Case) -> list[float]:
-    """Seconds of each step of a plain loop."""
+def raw_steps(case: Case) -> Seconds:
+    """A step of a plain loop."""
     torch.manual_seed(0)
     model = perceptron(case.inputs, case.width, case.outputs)
     optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, foreach=True)
-    begins = []
+    begins: list[tuple[float, float]] = []
     for inputs, targets in _batches(case):
-        begins.append(time.perf_counter())
+        begins.append((time.process_time(), time.perf_counter()))
         optimizer.zero_grad(set_to_none=True)
         loss = (model(inputs) - targets).square().mean()
         loss.backward()
@@ -86,8 +95,10 @@ def raw_steps(case: Case) -> list[float]:
     return _steps(begins, case)
 
 
-def _steps(begins: list[float], case: Case) -> list[float]:
-    return [after - before for before, after in zip(begins[case.skip :], begins[case.skip + 1 :], strict=False)]
+def _steps(begins: list[tuple[float, float]], case: Case) -> Seconds:
+    (cpu, _), *_, (cpu_end, _) = counted = begins[case.skip :]
+    wall = statistics.median(after - before for (_, before), (_, after) in pairwise(counted))
+    return Seconds((cpu_end - cpu) / (len(counted) - 1), wall)
 
 
 class _Stock(pl.LightningModule):
@@ -119,8 +130,8 @@ class _Stream(torch.utils.data.IterableDataset[tuple[Tensor, Tensor]]):
         return _batches(self._case)
 
 
-def stock_steps(case: Case) -> list[float]:
-    """Seconds of each step of Lightning with its defaults."""
+def stock_steps(case: Case) -> Seconds:
+    """A step of Lightning with its defaults."""
     loader = torch.utils.data.DataLoader(_Stream(case), batch_size=None)
     busy = [Busy(BusyOptions(), None) for _ in range(NUM_CALLBACKS)]
     with tempfile.TemporaryDirectory() as folder, quiet_lightning(), warnings.catch_warnings():
@@ -137,8 +148,8 @@ def stock_steps(case: Case) -> list[float]:
     return _steps(ticks.STEPS, case)
 
 
-def engine_steps(case: Case, scalars: int) -> list[float]:
-    """Seconds of each step of the engine, with `scalars` values logged by callbacks in every step."""
+def engine_steps(case: Case, scalars: int) -> Seconds:
+    """A step of the engine, with `scalars` values logged by callbacks in every step."""
     _, options = _rows(case)
     callbacks = {
         f"busy{number}": {"name": "busy", "scalars": scalars // NUM_CALLBACKS} for number in range(NUM_CALLBACKS)
@@ -156,23 +167,30 @@ def engine_steps(case: Case, scalars: int) -> list[float]:
             "run": {"dir": f"{folder}/run"},
         }
         train(resolve(run, plugin_files=[PLUGIN]), quiet=True)
-    # Lightning goes through an epoch's end every 64 steps: those steps are among the slow half, as in a real run.
     return _steps(ticks.STEPS, case)
 
 
-def _in_turns(methods: dict[str, Callable[[], list[float]]], rounds: int) -> dict[str, list[float]]:
-    """Median seconds of a step, per method and round."""
-    found: dict[str, list[float]] = {name: [] for name in methods}
+def _in_turns(methods: dict[str, Callable[[], Seconds]], rounds: int) -> dict[str, list[Seconds]]:
+    """Seconds of a step, per method and round."""
+    found: dict[str, list[Seconds]] = {name: [] for name in methods}
     for _ in range(rounds):
         for name, method in methods.items():
-            found[name].append(statistics.median(method()))
+            found[name].append(method())
     return found
 
 
-def _extra(found: dict[str, list[float]], name: str) -> float:
+def _extra(found: dict[str, list[Seconds]], name: str) -> float:
     """Share of a raw step that a method adds, per cent: median over rounds."""
     pairs = zip(found[name], found["raw"], strict=True)
-    return 100 * statistics.median(own / raw - 1 for own, raw in pairs)
+    return 100 * statistics.median(own.cpu / raw.cpu - 1 for own, raw in pairs)
+
+
+def _detail(found: dict[str, list[Seconds]]) -> dict[str, float]:
+    detail = {}
+    for name, rounds in found.items():
+        detail[f"{name} ms"] = round(1e3 * statistics.median(seconds.cpu for seconds in rounds), 3)
+        detail[f"{name} wall ms"] = round(1e3 * statistics.median(seconds.wall for seconds in rounds), 3)
+    return detail
 
 
 def measure(sizes: Sizes = Sizes()) -> list[Figure]:
@@ -190,9 +208,8 @@ def measure(sizes: Sizes = Sizes()) -> list[Figure]:
     large = _in_turns(
         {"raw": lambda: raw_steps(sizes.large), "engine": lambda: engine_steps(sizes.large, 0)}, sizes.rounds
     )
-    detail = {f"{name} ms": round(1e3 * statistics.median(values), 3) for name, values in small.items()}
-    raw = 1e3 * statistics.median(large["raw"])
-    extra = 1e3 * (statistics.median(small["engine"]) - statistics.median(small["raw"]))
+    detail = _detail(small)
+    added = round((detail["engine ms"] - detail["raw ms"]) / 0.3, 2)
     return [
         Figure(
             "engine, 5 callbacks, 20 values by Lightning's `log`: per cent over a raw step",
@@ -204,7 +221,7 @@ def measure(sizes: Sizes = Sizes()) -> list[Figure]:
         ),
         Figure("engine, 5 callbacks, no values: per cent over a raw step", _extra(small, "engine"), "less", 50.0),
         Figure(
-            "Lightning's defaults, 20 `self.log`: per cent over a raw step",
+            "check of the baseline: Lightning's defaults, 20 `self.log`: per cent over a raw step (was 1400)",
             _extra(small, "Lightning, 20 values"),
             "less",
         ),
@@ -213,11 +230,7 @@ def measure(sizes: Sizes = Sizes()) -> list[Figure]:
             _extra(large, "engine"),
             "less",
             2.0,
-            detail={
-                "raw ms": round(raw, 2),
-                "engine ms": round(1e3 * statistics.median(large["engine"]), 2),
-                "by the small step, per cent of 30 ms": round(100 * extra / 30, 2),
-            },
+            detail=_detail(large) | {"what is added to a small step, per cent of 30 ms": added},
         ),
     ]
 

@@ -11,8 +11,8 @@ from visioncore_engine.contracts import CallbackFacts
 
 __all__ = ["SCORES", "STEPS", "Deadline", "Ticks"]
 
-STEPS: list[float] = []
-"""Wall-clock seconds at which each step of the last run began."""
+STEPS: list[tuple[float, float]] = []
+"""CPU-seconds of the process and wall-clock seconds at which each step of the last run began."""
 
 SCORES: list[tuple[float, float]] = []
 """Of the last run: wall-clock seconds since training began, and score, of each validation."""
@@ -28,7 +28,7 @@ class Ticks(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         """Note it."""
-        STEPS.append(time.perf_counter())
+        STEPS.append((time.process_time(), time.perf_counter()))
 
 
 class Deadline(pl.Callback):

@@ -1,4 +1,4 @@
-"""Predictions per second of a training step: windows of 64 frames against single predictions, and the old way to train.
+"""Predictions per CPU-second of training: windows of 64 frames, single predictions, and the old way to train.
 
 A 25-lag residual encoder (nine temporal taps, four blocks of 16 channels, valid in time: at length 64 it has 6.7 times
 fewer operations per prediction) on simulated recordings, equal predictions per optimizer step, one thread. A step is
@@ -93,20 +93,20 @@ def run_of(sizes: Sizes, length: int, steps: int, folder: str) -> Resolved:
 
 
 def _seconds() -> float:
-    """Median seconds of a step of the last run, without the first."""
-    begins = ticks.STEPS[1:]
+    """Median CPU-seconds of a step of the last run, without the first."""
+    begins = [cpu for cpu, _ in ticks.STEPS[1:]]
     return statistics.median(after - before for before, after in pairwise(begins))
 
 
 def engine_rate(sizes: Sizes, length: int, steps: int) -> float:
-    """Predictions per second of the engine."""
+    """Predictions per CPU-second of the engine."""
     with tempfile.TemporaryDirectory() as folder:
         train(run_of(sizes, length, steps, folder), quiet=True)
     return sizes.batch / _seconds()
 
 
 def old_rate(sizes: Sizes, parts: Parts) -> float:
-    """Predictions per second of the old way to train."""
+    """Predictions per CPU-second of the old way to train."""
     module = OldModule(parts)
     with tempfile.TemporaryDirectory() as folder, quiet_lightning(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
