@@ -7,14 +7,13 @@ import json
 import os
 import platform
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
-__all__ = ["RESULTS", "Figure", "command", "lines", "machine", "missing", "read", "shown"]
+__all__ = ["RESULTS", "Figure", "command", "lines", "machine", "missing", "read", "shown", "write"]
 
 RESULTS = Path(__file__).resolve().parent / "results"
 
@@ -105,6 +104,14 @@ def read(name: str, folder: Path = RESULTS) -> tuple[dict[str, Any], list[Figure
     return stored["machine"], [Figure(**figure) for figure in stored["figures"]]
 
 
+def write(name: str, where: Mapping[str, Any], figures: Sequence[Figure]) -> None:
+    """Store figures as ``results/<name>.json``, with the machine that they were measured on."""
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    result = {"machine": where, "figures": [asdict(figure) for figure in figures]}
+    text = json.dumps(result, indent=1, ensure_ascii=False) + "\n"
+    (RESULTS / f"{name}.json").write_text(text, encoding="utf-8")
+
+
 def lines(figures: Sequence[Figure]) -> list[str]:
     """Figures as lines for a person."""
     return [
@@ -126,17 +133,11 @@ def command(
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--no-write", action="store_true", help=f"leave results/{name}.json as it is")
     options = parser.parse_args(arguments)
-    start = time.perf_counter()
     figures = measure()
     torch = sys.modules.get("torch")
-    result = {
-        "machine": machine(torch.get_num_threads() if torch else None),
-        "seconds": round(time.perf_counter() - start, 1),
-        "figures": [asdict(figure) for figure in figures],
-    }
+    where = machine(torch.get_num_threads() if torch else None)
     if not options.no_write:
-        RESULTS.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(result, indent=1, ensure_ascii=False) + "\n"
-        (RESULTS / f"{name}.json").write_text(text, encoding="utf-8")
+        write(name, where, figures)
+    result = {"machine": where, "figures": [asdict(figure) for figure in figures]}
     print(json.dumps(result, ensure_ascii=False) if options.json else "\n".join(lines(figures)))
     return 0

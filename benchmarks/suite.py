@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from figure import RESULTS, Figure, missing, read, shown
+from figure import RESULTS, Figure, missing, read, shown, write
 
 __all__ = ["BY_HAND", "GPU", "PAGE", "ROWS", "draw", "main", "regressions", "table"]
 
@@ -158,21 +158,14 @@ def main(arguments: list[str] | None = None) -> int:
         if options.compare and (names := regressions(row, figures, measured)):
             lost[row] = names
         if options.write:
-            _store(row, machine, figures)
-    if options.write or options.table:
+            write(row, machine, figures)
+            PAGE.write_text(draw(), encoding="utf-8")
+    if options.table:
         PAGE.write_text(draw(), encoding="utf-8")
     for row, names in lost.items():
         for name in sorted(names):
             print(f"worse than stored in {REPEATS} of {REPEATS} repeats: {row}: {name}", file=sys.stderr)
     return 1 if lost else 0
-
-
-def _store(row: str, machine: Mapping[str, Any], figures: Sequence[Figure]) -> None:
-    from dataclasses import asdict
-
-    result = {"machine": machine, "figures": [asdict(figure) for figure in figures]}
-    text = json.dumps(result, indent=1, ensure_ascii=False) + "\n"
-    (RESULTS / f"{row}.json").write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -11,21 +11,20 @@ the figure is the median over seeds of the ratio of times. Takes hours on a busy
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import statistics
 import sys
 import tempfile
 import warnings
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytorch_lightning as pl
 import ticks
 import torch
-from figure import RESULTS, Figure, lines, machine
+from figure import Figure, lines, machine, write
 from old_data import MIDDLE, RANGE
 from old_layout import MONITOR, OldModule, training_loader, validation_loader
 
@@ -144,9 +143,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     print("\n".join(lines([figure])))
     if not options.no_write:
-        result = {"machine": machine(1), "figures": [asdict(figure)]}
-        text = json.dumps(result, indent=1, ensure_ascii=False) + "\n"
-        (RESULTS / "time_to_quality.json").write_text(text, encoding="utf-8")
+        write("time_to_quality", machine(1), [figure])
     return 0
 
 
