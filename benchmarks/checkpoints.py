@@ -30,7 +30,7 @@ class Sizes:
 
     tensors: int = 40
     values: int = 1_310_720  # float32 in each, 5 MB
-    rounds: int = 4
+    rounds: int = 7
 
 
 def payload_of(sizes: Sizes) -> dict[str, dict[str, Tensor]]:

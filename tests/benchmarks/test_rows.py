@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 
 import checkpoints
 import data_path
@@ -13,6 +14,7 @@ import overhead
 import penalties
 import pytest
 import sampling
+import time_to_quality
 import training
 
 SMALL = overhead.Case(width=4, batch=4, steps=12, skip=2)
@@ -21,7 +23,6 @@ ROWS = {
     "data_path": lambda: data_path.measure(
         data_path.Sizes(sessions=2, frames=1500, size=5, num_units=3, lags=4, batch=8, length=4, batches=1, rounds=1)
     ),
-    "memory": lambda: memory.measure(memory.Sizes(sessions=2, frames=3000, pixels=20, units=2, lags=5)),
     "metric": lambda: metric.measure(metric.Sizes(num=512, units=3, batch=64, rounds=1)),
     "penalties": lambda: penalties.measure(penalties.Sizes(readouts=2, units=3, channels=4, rounds=1, steps=1)),
     "sampling": lambda: sampling.measure(sampling.Sizes(sessions=2, batch=8, few=400, many=800, rounds=1, batches=2)),
@@ -58,6 +59,21 @@ def test_the_training_row_runs():
 @pytest.mark.slow
 def test_the_row_of_processes_runs():  # it raises where the gradients of its methods differ
     check(ddp.measure(ddp.Sizes(readouts=3, width=4, inputs=5, units=2, rows=2, steps=2, rounds=1)))
+
+
+@pytest.mark.slow
+def test_the_memory_row_runs():
+    check(memory.measure(memory.Sizes(sessions=2, frames=3000, pixels=20, units=2, lags=5)))
+
+
+@pytest.mark.slow
+def test_the_row_by_hand_runs(capsys):
+    words = shlex.split("--duration 100 --max-steps 14 --seeds 1 --rates 0.01 --no-write --target -9")
+    assert time_to_quality.main(words) == 0
+    assert "not reached" not in capsys.readouterr().out
+    words[-1] = "9"
+    assert time_to_quality.main(words) == 0
+    assert "not reached" in capsys.readouterr().out
 
 
 def test_a_read_of_everything_touches_every_frame(tmp_path, monkeypatch):
