@@ -19,6 +19,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import allocator
 import pytorch_lightning as pl
 import ticks
 import torch
@@ -153,4 +154,5 @@ def measure(sizes: Sizes = Sizes()) -> list[Figure]:
 
 
 if __name__ == "__main__":
+    allocator.keep()  # else whether a step faults its activations in again is luck
     sys.exit(command("training", measure, __doc__))

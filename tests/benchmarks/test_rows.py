@@ -18,11 +18,12 @@ import time_to_quality
 import training
 
 SMALL = overhead.Case(width=4, batch=4, steps=12, skip=2)
+DATA = data_path.Sizes(
+    sessions=2, frames=1500, size=5, num_units=3, lags=4, batch=8, length=4, batches=1, rounds=1, fixes_allocator=False
+)
 ROWS = {
     "checkpoints": lambda: checkpoints.measure(checkpoints.Sizes(tensors=2, values=1000, rounds=1)),
-    "data_path": lambda: data_path.measure(
-        data_path.Sizes(sessions=2, frames=1500, size=5, num_units=3, lags=4, batch=8, length=4, batches=1, rounds=1)
-    ),
+    "data_path": lambda: data_path.measure(DATA),
     "metric": lambda: metric.measure(metric.Sizes(num=512, units=3, batch=64, rounds=1)),
     "penalties": lambda: penalties.measure(penalties.Sizes(readouts=2, units=3, channels=4, rounds=1, steps=1)),
     "sampling": lambda: sampling.measure(sampling.Sizes(sessions=2, batch=8, few=400, many=800, rounds=1, batches=2)),
