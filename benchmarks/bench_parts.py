@@ -21,6 +21,7 @@ from visioncore_engine.contracts import (
     ModelFacts,
     Table,
     TargetSpec,
+    Training,
 )
 
 __all__ = ["Busy", "Perceptron", "Rows", "RowsDataset", "Squared", "perceptron"]
@@ -157,7 +158,10 @@ class Busy(pl.Callback):
         """Count, and log."""
         self.calls += 1
         for number in range(self._scalars):
-            pl_module.log(f"{id(self)}/{number}", self._value)
+            if isinstance(pl_module, Training):
+                pl_module.track(f"{id(self)}/{number}", self._value)
+            else:  # stock Lightning
+                pl_module.log(f"{id(self)}/{number}", self._value)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Count."""

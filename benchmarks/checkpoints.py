@@ -52,6 +52,7 @@ def measure(sizes: Sizes = Sizes()) -> list[Figure]:
             {
                 "memcpy": (lambda: [to.copy_(of) for to, of in zip(buffers, tensors, strict=True)], 1),
                 "engine": (lambda: files.save_checkpoint(payload, folder / "last.ckpt"), 1),
+                "the writer": (files.scribe.wait, 1),  # beside training; it must not disturb what comes next
                 "Lightning": (lambda: stock.save_checkpoint(payload, folder / "stock.ckpt"), 1),
             },
             sizes.rounds,

@@ -23,7 +23,7 @@ from recordings import dataset_of, noise
 from side_by_side import Rounds, interleave
 
 from visioncore_engine.contracts import Index, Position
-from visioncore_engine.data.index import build_index
+from visioncore_engine.data.index import Dtype, build_index
 from visioncore_engine.data.loader import PlanLoader
 from visioncore_neural.data.source import SessionSource
 from visioncore_neural.recording import Recording
@@ -63,9 +63,17 @@ class Stored:
         return self.batches[position.step]
 
 
-def engine_loader(index: Index, batches: list[np.ndarray]) -> PlanLoader:
+def engine_loader(index: Index, batches: list[np.ndarray], dtype: Dtype = "float32") -> PlanLoader:
     """Return the engine's loader over a stored plan, reading in the step."""
-    return PlanLoader(index, Stored(batches), accumulate=1, prefetch=0, start=lambda: (0, 0))
+    return PlanLoader(
+        index,
+        Stored(batches),
+        weigh=lambda micros: {},
+        accumulate=1,
+        prefetch=0,
+        start=lambda: (0, 0),
+        dtype=dtype,
+    )
 
 
 def old_sessions(recordings: list[Recording], index: Index, lags: int) -> list[OldSession]:
@@ -106,15 +114,18 @@ def measure(sizes: Sizes = Sizes()) -> list[Figure]:
     single = build_index(dataset_of(recordings, 1).sources("train", sizes.lags - 1))
     windows = build_index(dataset_of(recordings, sizes.length).sources("train", sizes.lags - 1))
     plan = _draw(single, sizes.batch, sizes.batches)
-    engine = engine_loader(single, plan)
+    engine, stored = engine_loader(single, plan), engine_loader(single, plan, "stored")
     # Exactly `batch` predictions: windows that are padded or masked deliver fewer that count, but as many bytes.
-    chunks = engine_loader(windows, _draw(windows, max(sizes.batch // sizes.length, 1), sizes.batches))
+    drawn = _draw(windows, max(sizes.batch // sizes.length, 1), sizes.batches)
+    chunks, stored_chunks = engine_loader(windows, drawn), engine_loader(windows, drawn, "stored")
     old = old_loader(
         old_sessions(recordings, single, sizes.lags), [part.tolist() for part in plan[: sizes.old_batches]]
     )
     methods: dict[str, tuple[Callable[[], object], int]] = {
         "old": (lambda: [None for _ in old], sizes.old_batches),
         "engine": (lambda: [engine.read(0, step) for step in range(sizes.batches)], sizes.batches),
+        "stored": (lambda: [stored.read(0, step) for step in range(sizes.batches)], sizes.batches),
+        "stored windows": (lambda: [stored_chunks.read(0, step) for step in range(sizes.batches)], sizes.batches),
         "windows": (lambda: [chunks.read(0, step) for step in range(sizes.batches)], sizes.batches),
         "memcpy": (_memcpy(sizes), sizes.batches),
     }
@@ -141,13 +152,9 @@ def _figures(times: Rounds, kept: Rounds, sizes: Sizes) -> list[Figure]:
         missing(f"float32 batches by a compiled gather {over_old}", "not there yet", target=25.0),
         Figure("float32 batches, memcpy of the same bytes over the engine's time", times.ratio("memcpy", "engine")),
         missing("float32 batches by a compiled gather, memcpy over its time", "not there yet", target=0.6),
-        missing(f"uint8 batches {over_old}", "not there yet: there is no `loader.dtype`", target=50.0),
-        Figure(
-            f"windows of {sizes.length} {over_old}",
-            times.ratio("old", "windows"),
-            target=90.0,
-            note="float32; uint8 is not there yet",
-        ),
+        Figure(f"uint8 batches {over_old}", times.ratio("old", "stored"), target=50.0),
+        Figure(f"uint8 windows of {sizes.length} {over_old}", times.ratio("old", "stored windows"), target=90.0),
+        Figure(f"float32 windows of {sizes.length} {over_old}", times.ratio("old", "windows")),
         Figure(
             "check of the baseline: memcpy over the old fetch and collate (was 0.02 to 0.04)",
             times.ratio("memcpy", "old"),

@@ -212,7 +212,7 @@ def measure(sizes: Sizes = Sizes()) -> list[Figure]:
     added = round((detail["engine ms"] - detail["raw ms"]) / 0.3, 2)
     return [
         Figure(
-            "engine, 5 callbacks, 20 values by Lightning's `log`: per cent over a raw step",
+            "engine, 5 callbacks, 20 values: per cent over a raw step",
             _extra(small, "engine, 20 values"),
             "less",
             50.0,
