@@ -101,7 +101,7 @@ class Encoding:
 
     def decode(self, inputs: Tensor) -> Tensor:
         """Values of stored inputs, float32: cast, scaled and shifted on the device that they are on."""
-        values = (inputs * self.scale).add_(self.offset)
+        values = inputs.to(torch.float32, copy=True).mul_(self.scale).add_(self.offset)
         return values if self.blank is None else values.masked_fill_(self.blank, 0.0)
 
 
