@@ -68,7 +68,7 @@ def engine_loader(index: Index, batches: list[np.ndarray], dtype: Dtype = "float
     return PlanLoader(
         index,
         Stored(batches),
-        weigh=lambda micros: {},
+        weigh=lambda _: {},
         accumulate=1,
         prefetch=0,
         start=lambda: (0, 0),

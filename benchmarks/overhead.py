@@ -216,8 +216,7 @@ def measure(sizes: Sizes = Sizes()) -> list[Figure]:
             _extra(small, "engine, 20 values"),
             "less",
             50.0,
-            "the engine has no way of its own to log a value in a step",
-            detail,
+            detail=detail,
         ),
         Figure("engine, 5 callbacks, no values: per cent over a raw step", _extra(small, "engine"), "less", 50.0),
         Figure(
