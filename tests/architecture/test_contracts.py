@@ -9,7 +9,7 @@ import pytest
 
 pytestmark = pytest.mark.usefixtures("needs_plugins")
 
-PUBLIC = {"component", "contracts", "data", "errors", "hookspecs", "launch", "options", "report", "schedule"}
+PUBLIC = {"component", "contracts", "data", "errors", "hookspecs", "launch", "options", "report", "schedule", "testing"}
 LINT = """
 import sys
 from importlinter.cli import lint_imports

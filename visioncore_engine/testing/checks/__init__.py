@@ -1,0 +1,1 @@
+"""The laws: a module per kind, and `every` for all kinds."""

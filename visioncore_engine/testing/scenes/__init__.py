@@ -1,0 +1,1 @@
+"""What components of each kind meet in their checks: a module per kind, with `scene(case)`."""
