@@ -1,0 +1,54 @@
+"""Laws of readouts."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from visioncore_engine.testing.case import Case
+from visioncore_engine.testing.check import check
+from visioncore_engine.testing.checks import frames, modules
+from visioncore_engine.testing.checks.modules import scene_of
+from visioncore_engine.testing.scenes.module import stirred
+from visioncore_engine.testing.scenes.readout import ReadoutScene
+
+__all__ = ["bias_is_added_last", "columns_are_apart", "frames", "modules"]
+
+
+@check("readout")
+def bias_is_added_last(case: Case) -> None:
+    """`bias` has a value per column, and what is added to it is added to the output: no nonlinearity comes after."""
+    scene = scene_of(case)
+    assert isinstance(scene, ReadoutScene)
+    module = stirred(case.build(scene)).eval()
+    bias, size = module.bias, scene.facts.target.size
+    assert isinstance(bias, nn.Parameter), f"`bias` must be a parameter, not {type(bias).__name__}"
+    assert tuple(bias.shape) == (size,), f"`bias` has shape {tuple(bias.shape)}, not ({size},)"
+    inputs = scene.draw(2, scene.frames(module))
+    added = torch.arange(1.0, size + 1, dtype=torch.float64)
+    with torch.no_grad():
+        (before,) = scene.run(module, inputs).values()
+        bias.add_(added)
+        (after,) = scene.run(module, inputs).values()
+    error = float((after - before - added).abs().max())
+    assert error < 1e-9, (
+        "a change of `bias` is not a change of the output: the model's start at the mean rates needs it"
+    )
+
+
+@check("readout")
+def columns_are_apart(case: Case) -> None:
+    """Each column has weights of its own: no parameter entry of the bias' size mixes columns."""
+    scene = scene_of(case)
+    module = stirred(case.build(scene)).eval()
+    inputs = scene.draw(2, scene.frames(module))
+    (output,) = scene.run(module, inputs).values()
+    size = output.shape[-1]
+    own = [value for value in module.parameters() if value.ndim and value.shape[0] == size]
+    for column in range(size):
+        gradients = torch.autograd.grad(output[..., column].sum(), own, retain_graph=True, allow_unused=True)
+        for gradient in gradients:
+            if gradient is not None:
+                others = [row for row in range(size) if row != column]
+                strange = float(gradient[others].abs().max()) if others else 0.0
+                assert strange == 0.0, f"column {column} of the output uses the weights of another column"
