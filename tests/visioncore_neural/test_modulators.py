@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from torch import nn
 
 from visioncore_engine.contracts import ModulatorFacts
+from visioncore_engine.errors import ConfigError
 from visioncore_neural.options.modulator import FilmOptions
 
 SHAPE = (3, 4, 5)
@@ -99,6 +100,14 @@ def test_a_frame_is_changed_by_its_own_side_input_only(name):
     changed["behavior"][:, 3] += 1
     difference = (modulator(features, side) - modulator(features, changed)).abs().sum(dim=(0, 1, 3, 4))
     assert (difference > 0).tolist() == [False, False, False, True, False, False]
+
+
+@pytest.mark.parametrize("name", ["film", "concat"])
+def test_a_side_input_that_is_not_there_is_the_users_mistake(name):
+    with pytest.raises(
+        ConfigError, match=r"inputs: there is no such side input; there are behavior .*'behaviour'.*did you"
+    ):
+        build(name, inputs=["behaviour"])
 
 
 def test_a_modulator_of_nothing_is_refused():
