@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Protocol
@@ -18,6 +18,8 @@ from visioncore_engine.registry import Entry, Registry, discover
 __all__ = ["Case", "Given", "Scene", "seeded"]
 
 SEED = 7
+_MODULES = ("model", "adapter", "stage", "modulator", "readout")  # the engine seeds before it builds these
+_NEEDED: Mapping[str, Mapping[str, Any]] = {"regularizer": {"strength": 0.1, "match": "*"}}  # what no kind can default
 
 
 class Scene(Protocol):
@@ -96,7 +98,7 @@ class Case:
             With every mistake in the block.
         """
         blocks = Blocks(self.plugins)
-        node = to_node({"name": self.name, **self.options, **changes}, f"<case {self}>")
+        node = to_node({"name": self.name, **_NEEDED.get(self.kind, {}), **self.options, **changes}, f"<case {self}>")
         choice = blocks.choice(Slot(self.kind), node, self.kind)
         if choice is None or blocks.ledger.problems:
             error = PluginError if blocks.ledger.plugin_problems else ConfigError
@@ -112,7 +114,7 @@ class Case:
         return scene
 
     def build(self, scene: Scene | None = None, /, **changes: Any) -> Any:
-        """Build the component as a run would: initial values are drawn under one seed.
+        """Build the component as a run would: initial values of modules are drawn under one seed.
 
         Parameters
         ----------
@@ -128,7 +130,7 @@ class Case:
         """
         choice = self.choose(**changes)
         facts = (self.scene_of() if scene is None else scene).facts
-        with seeded():
+        with seeded() if self.kind in _MODULES else nullcontext():
             return choice.build(facts)
 
     def probe(self, **changes: Any) -> Mapping[str, Any]:

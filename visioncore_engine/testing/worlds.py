@@ -1,0 +1,59 @@
+"""The state of a process that components must leave as they found it."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+__all__ = ["disturbed", "generators", "process_state"]
+
+
+def generators() -> Mapping[str, Any]:
+    """State of every global random generator."""
+    name, keys, *rest = np.random.get_state()  # noqa: NPY002 - it is looked at, not drawn from
+    return {
+        "Python's `random`": random.getstate(),
+        "NumPy's global generator": (name, np.asarray(keys), *rest),
+        "torch's global generator": torch.get_rng_state(),
+    }
+
+
+@contextmanager
+def disturbed(seed: int) -> Iterator[None]:
+    """Leave the global generators in some other state for a while."""
+    python, numpy, own = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002 - put back below
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002 - whoever reads it is to be found out
+    torch.manual_seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)  # noqa: NPY002 - as it was
+        torch.set_rng_state(own)
+
+
+def process_state() -> Mapping[str, Any]:
+    """Everything else that a component could change for others in the process."""
+    return {
+        "torch's default dtype": str(torch.get_default_dtype()),
+        "torch's number of threads": torch.get_num_threads(),
+        "whether gradients are recorded": torch.is_grad_enabled(),
+        "whether torch is deterministic": torch.are_deterministic_algorithms_enabled(),
+        "torch's float32 precision": torch.get_float32_matmul_precision(),
+        "NumPy's error handling": np.geterr(),
+        "sys.path": list(sys.path),
+        "the environment": dict(os.environ),
+        "the working folder": str(Path.cwd()),
+        "the handler of SIGTERM": signal.getsignal(signal.SIGTERM),
+        "the handler of SIGINT": signal.getsignal(signal.SIGINT),
+    }
