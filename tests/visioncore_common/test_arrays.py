@@ -199,6 +199,12 @@ def test_a_model_with_history_is_refused(tmp_path):
         open_arrays(tmp_path).sources("train", 24)
 
 
+def test_a_split_that_is_not_there_is_the_users_mistake(tmp_path):
+    write(tmp_path)
+    with pytest.raises(DataError, match=r"split: these data have the splits train, validation, test \(got repeats\)"):
+        open_arrays(tmp_path).sources("repeats", 0)
+
+
 def test_sources_are_picklable_and_say_that_they_have_no_scores(tmp_path):
     write(tmp_path)
     (source,) = open_arrays(tmp_path).sources("train", 0)

@@ -71,7 +71,11 @@ class ExampleDataset:
         ------
         ConfigError
             For a model that needs earlier frames: examples have no time.
+        DataError
+            For another split than `SPLITS`.
         """
+        if split not in SPLITS:
+            raise DataError(Problem(what=f"these data have the splits {', '.join(SPLITS)}", key="split", given=split))
         if history:
             raise ConfigError(
                 Problem(
