@@ -25,5 +25,18 @@ CASES = (
     Case("scheduler", "warmup_cosine", options={"warmup_steps": 5}),
     Case("scheduler", "warmup_cosine_restarts", options={"warmup_steps": 5}),
     Case("scheduler", "plateau", options={"patience": 1}),
+    Case(
+        "callback",
+        "early_stopping",
+        options={"monitor": "val/tiny", "mode": "min", "patience": 1},
+        variants={"mode": "max", "patience": Given(0, mode="max"), "min_delta": 10.0, "monitor": "val/loss"},
+    ),
+    Case("callback", "heartbeat", variants={"epochs": Given(False, every=4)}),
+    Case(
+        "callback",
+        "loss_spike",
+        options={"window": 8, "threshold": 0.01},
+        variants={"window": 9, "threshold": 50.0, "action": "skip", "limit": Given(0, action="skip")},
+    ),
     Case("optimizer", "sgd", variants={"nesterov": Given(True, momentum=0.5)}),
 )

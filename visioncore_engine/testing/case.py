@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Protocol
@@ -15,9 +14,8 @@ from visioncore_engine.errors import ConfigError, PluginError
 from visioncore_engine.options import Choice, Slot
 from visioncore_engine.registry import Entry, Registry, discover
 
-__all__ = ["Case", "Given", "Scene", "seeded"]
+__all__ = ["Case", "Given", "Scene"]
 
-SEED = 7
 _MODULES = ("model", "adapter", "stage", "modulator", "readout")  # the engine seeds before it builds these
 _NEEDED: Mapping[str, Mapping[str, Any]] = {"regularizer": {"strength": 0.1, "match": "*"}}  # what no kind can default
 
@@ -25,7 +23,10 @@ _NEEDED: Mapping[str, Mapping[str, Any]] = {"regularizer": {"strength": 0.1, "ma
 class Scene(Protocol):
     """What a component of a kind meets: small facts and small inputs. Each is used once, so that it may be changed."""
 
-    facts: Any
+    @property
+    def facts(self) -> Any:
+        """What the builder receives."""
+        ...
 
     def probe(self, built: Any) -> Mapping[str, Any]:
         """Everything observable that a built component does: arrays, tensors and plain values by name."""
@@ -130,33 +131,17 @@ class Case:
         """
         choice = self.choose(**changes)
         facts = (self.scene_of() if scene is None else scene).facts
-        with seeded() if self.kind in _MODULES else nullcontext():
+        if self.kind not in _MODULES:
+            return choice.build(facts)
+        from visioncore_engine.testing.worlds import seeded
+
+        with seeded():
             return choice.build(facts)
 
     def probe(self, **changes: Any) -> Mapping[str, Any]:
         """Build the component in a fresh scene and look at everything that it does."""
         scene = self.scene_of()
         return scene.probe(self.build(scene, **changes))
-
-
-@contextmanager
-def seeded(seed: int = SEED) -> Iterator[None]:
-    """Seed the global generators as the engine does before it builds, and put them back."""
-    import random
-
-    import numpy as np
-    import torch
-
-    python, numpy, own = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002 - it is put back
-    random.seed(seed)
-    np.random.seed(seed)  # noqa: NPY002 - as the engine does
-    torch.manual_seed(seed)
-    try:
-        yield
-    finally:
-        random.setstate(python)
-        np.random.set_state(numpy)  # noqa: NPY002 - as it was
-        torch.set_rng_state(own)
 
 
 @cache

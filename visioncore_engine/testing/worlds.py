@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-__all__ = ["disturbed", "generators", "process_state"]
+__all__ = ["generators", "preserved", "process_state", "seeded"]
 
 
 def generators() -> Mapping[str, Any]:
@@ -28,12 +28,19 @@ def generators() -> Mapping[str, Any]:
 
 
 @contextmanager
-def disturbed(seed: int) -> Iterator[None]:
-    """Leave the global generators in some other state for a while."""
+def seeded(seed: int = 7) -> Iterator[None]:
+    """Seed the global generators for a while, and put them back as they were."""
+    with preserved():
+        random.seed(seed)
+        np.random.seed(seed)  # noqa: NPY002 - as the engine does
+        torch.manual_seed(seed)
+        yield
+
+
+@contextmanager
+def preserved() -> Iterator[None]:
+    """Put the global generators back afterwards as they were."""
     python, numpy, own = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002 - put back below
-    random.seed(seed)
-    np.random.seed(seed)  # noqa: NPY002 - whoever reads it is to be found out
-    torch.manual_seed(seed)
     try:
         yield
     finally:

@@ -17,7 +17,7 @@ from visioncore_engine.testing.folder import fresh_folder
 from visioncore_engine.testing.fresh import importing
 from visioncore_engine.testing.observed import difference
 from visioncore_engine.testing.variation import own_options, variations
-from visioncore_engine.testing.worlds import disturbed, generators, process_state
+from visioncore_engine.testing.worlds import generators, process_state, seeded
 
 __all__ = [
     "declaration_is_light",
@@ -125,7 +125,7 @@ def global_generators_are_left_alone(case: Case) -> None:
     """It neither reads nor moves the global random generators, initialisers of modules under the run's seed aside."""
     probes = []
     for seed in (1, 2):
-        with disturbed(seed):
+        with seeded(seed):
             before = generators()
             probes.append(case.probe())
             after = generators()

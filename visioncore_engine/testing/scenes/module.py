@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from visioncore_engine.testing.case import seeded
+from visioncore_engine.testing.worlds import seeded
 
 __all__ = ["Inputs", "ModuleScene", "Outputs", "Shape", "changed_frame", "doubled", "draw", "stirred", "taken"]
 
