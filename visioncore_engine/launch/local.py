@@ -111,7 +111,7 @@ def _refuse_strangers(environment: Mapping[str, str]) -> None:
     found = None
     if "TORCHELASTIC_RUN_ID" in environment:
         found = "torchrun"
-    elif in_step and int(environment.get("SLURM_STEP_NUM_TASKS", "1")) > 1:
+    elif in_step and environment.get("SLURM_STEP_NUM_TASKS", "1") != "1":
         found = "slurm"
     if found:
         raise ConfigError(

@@ -10,19 +10,19 @@ from visioncore_engine.launch import LauncherFacts
 __all__ = ["check_devices", "number"]
 
 
-def number(environment: Mapping[str, str], name: str, launcher: str) -> int:
-    """Value of a variable that the launcher sets.
+def number(environment: Mapping[str, str], name: str, launcher: str, default: str = "") -> int:
+    """Value of a variable that the launcher sets; `default` where it may be missing.
 
     Raises
     ------
     ConfigError
         Where it is missing or no number.
     """
-    value = environment.get(name, "")
+    value = environment.get(name, default)
     if not value.isdecimal():
         raise ConfigError(
             Problem(
-                what=f"the environment has no {name}, which {launcher} sets",
+                what=f"the environment has no number {name}, which {launcher} sets",
                 key="launch",
                 given=repr(value) if value else None,
                 todo=f"start the processes with {launcher}",

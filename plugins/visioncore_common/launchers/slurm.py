@@ -60,9 +60,9 @@ class Slurm:
         environment = self._facts.environment
         if "SLURM_JOB_ID" not in environment or "SLURM_PTY_PORT" in environment:
             return None
-        restarted = int(environment.get("SLURM_RESTART_COUNT", "0")) > 0
+        restarted = number(environment, "SLURM_RESTART_COUNT", "SLURM", "0") > 0
         if "SLURM_STEP_ID" not in environment:
-            if int(environment.get("SLURM_NTASKS", "1")) > 1:
+            if number(environment, "SLURM_NTASKS", "SLURM", "1") > 1:
                 raise ConfigError(
                     Problem(what="only srun starts all processes of a job", key="launch", todo="write srun before it")
                 )
@@ -161,10 +161,19 @@ def _say(text: str) -> None:
 
 
 def _tasks_of_node(text: str, node: int) -> int:
-    """Tasks on one host, from SLURM's short form: ``2(x3),1`` is 2, 2, 2 and 1."""
+    """Tasks on one host, from SLURM's short form: ``2(x3),1`` is 2, 2, 2 and 1.
+
+    Raises
+    ------
+    ConfigError
+        Where it does not tell of this host.
+    """
     counts: list[int] = []
     for count, times in re.findall(r"(\d+)(?:\(x(\d+)\))?", text):
         counts += [int(count)] * int(times or 1)
+    if node >= len(counts):
+        what = f"SLURM_STEP_TASKS_PER_NODE does not tell of host {node}"
+        raise ConfigError(Problem(what=what, key="launch", given=repr(text), todo="start the processes with srun"))
     return counts[node]
 
 

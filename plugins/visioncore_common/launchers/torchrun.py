@@ -52,7 +52,7 @@ class Torchrun:
             for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "GROUP_RANK", "MASTER_PORT")
         )
         check_devices(self._facts, local_size, "torchrun")
-        if int(environment.get("TORCHELASTIC_MAX_RESTARTS", "0")) and not self._facts.run_dir:
+        if number(environment, "TORCHELASTIC_MAX_RESTARTS", "torchrun", "0") and not self._facts.run_dir:
             raise ConfigError(
                 Problem(
                     what="a restart by torchrun must know where to go on",
@@ -60,7 +60,7 @@ class Torchrun:
                     todo="set it, or start torchrun with --max-restarts=0",
                 )
             )
-        restarted = int(environment.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
+        restarted = number(environment, "TORCHELASTIC_RESTART_COUNT", "torchrun", "0") > 0
         address = environment.get("MASTER_ADDR", "127.0.0.1")
         return Place(rank, size, local_rank, local_size, node, address, port, restarted=restarted)
 

@@ -14,7 +14,11 @@ __all__ = ["WandbOptions"]
 class WandbOptions(Options):
     """Weights & Biases. Credentials come from its own environment variables or netrc, never from the run file."""
 
-    project: str = Field("visioncore", min_length=1, description="project that the run is listed in")
+    project: str = Field(
+        "visioncore",
+        pattern=r"^[^/\\#?%:]+$",
+        description="project that the run is listed in, without / \\ # ? % :",
+    )
     entity: str | None = Field(None, min_length=1, description="user or team; by default that of the account")
     mode: Literal["online", "offline", "disabled"] = Field(
         "online", description="'offline' needs no account and no network: `wandb sync` uploads the run later"
