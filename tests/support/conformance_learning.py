@@ -38,5 +38,25 @@ CASES = (
         options={"window": 8, "threshold": 0.01},
         variants={"window": 9, "threshold": 50.0, "action": "skip", "limit": Given(0, action="skip")},
     ),
+    Case(
+        "logger",
+        "wandb",
+        options={"mode": "disabled"},  # wandb holds the id of an offline run until the process ends: no second one
+        variants={"mode": "offline"},
+        inert={
+            "project": "stands in the binary file of a run that is not disabled",
+            "entity": "stands in the same binary file",
+            "group": "stands in the same binary file",
+            "tags": "stands in the same binary file",
+            "timeout": "how long a server may take, and there is none",
+        },
+    ),
+    Case("launcher", "local", inert={"grace": "how long the other processes get where one fails, and none does"}),
+    Case(
+        "launcher",
+        "slurm",
+        variants={"time": "1-12:00:00", "memory": "8G", "extra": ["--exclusive"]},
+    ),
+    Case("launcher", "torchrun", inert={"timeout": "how long to wait for torchrun's store, and there is none"}),
     Case("optimizer", "sgd", variants={"nesterov": Given(True, momentum=0.5)}),
 )

@@ -20,21 +20,47 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from visioncore_engine.testing.case import Case, Given, Scene
     from visioncore_engine.testing.check import Check, check, checks_of
+    from visioncore_engine.testing.distribution import FakeDistribution
+    from visioncore_engine.testing.manager import IsolatedPlugins
     from visioncore_engine.testing.parametrize import cases_of, parametrize_with_checks
+    from visioncore_engine.testing.ranks import RankError, run_ranks
+    from visioncore_engine.testing.recorder import HookRecorder
+    from visioncore_engine.testing.tiny import TinyRun
 
 # Imported on first use: pytest loads this package in every session.
 _PUBLIC = {
     "Case": "case",
     "Check": "check",
+    "FakeDistribution": "distribution",
     "Given": "case",
+    "HookRecorder": "recorder",
+    "IsolatedPlugins": "manager",
+    "RankError": "ranks",
     "Scene": "case",
+    "TinyRun": "tiny",
     "cases_of": "parametrize",
     "check": "check",
     "checks_of": "check",
     "parametrize_with_checks": "parametrize",
+    "run_ranks": "ranks",
 }
 
-__all__ = ["Case", "Check", "Given", "Scene", "cases_of", "check", "checks_of", "parametrize_with_checks"]
+__all__ = [
+    "Case",
+    "Check",
+    "FakeDistribution",
+    "Given",
+    "HookRecorder",
+    "IsolatedPlugins",
+    "RankError",
+    "Scene",
+    "TinyRun",
+    "cases_of",
+    "check",
+    "checks_of",
+    "parametrize_with_checks",
+    "run_ranks",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -40,7 +40,7 @@ class Given:
         self.value, self.others = value, others
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Case:
     """A component under test.
 
@@ -73,6 +73,9 @@ class Case:
 
     def __str__(self) -> str:
         return f"{self.kind}:{self.name}"
+
+    def __repr__(self) -> str:
+        return f"<case {self}>"
 
     @property
     def plugins(self) -> Registry:

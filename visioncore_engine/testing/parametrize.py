@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,8 @@ import pytest
 from visioncore_engine.errors import PluginError, Problem, nearest
 from visioncore_engine.registry import Entry, Registry, discover
 from visioncore_engine.testing.case import Case
-from visioncore_engine.testing.check import checks_of
+from visioncore_engine.testing.check import Check, checks_of
+from visioncore_engine.testing.guard import refuse_excuses
 
 __all__ = ["cases_of", "parametrize_with_checks"]
 
@@ -59,7 +61,7 @@ def cases_of(
         entry = found.find(case.kind, case.name)
         if entry not in entries:
             raise PluginError(Problem(what=f"{case} is none of the components to test", given=entry.plugin.name))
-        written[entry.kind, entry.reference] = case
+        written[entry.kind, entry.reference] = case if case.registry else replace(case, registry=registry)
     return tuple(
         written.get((entry.kind, entry.reference)) or Case(entry.kind, _name(entry, found), registry=registry)
         for entry in entries
@@ -72,23 +74,24 @@ def parametrize_with_checks(cases: Iterable[Case]) -> Callable[[Callable[..., An
     Raises
     ------
     PluginError
-        Where a case expects a check to fail that its kind does not have.
+        Where a case expects a check to fail that its kind does not have, or more than a third of its checks.
     """
     rows = [_row(case, check) for case in cases for check in _checks(case)]
     return pytest.mark.parametrize(("case", "check"), rows)
 
 
-def _checks(case: Case) -> Iterable[Any]:
+def _checks(case: Case) -> Sequence[Check]:
     checks = checks_of(case.kind)
     names = [check.name for check in checks]
     for unknown in set(case.expected) - set(names):
         close = nearest(unknown, names)
         todo = f"did you mean {close!r}?" if close else f"checks: {', '.join(names)}"
         raise PluginError(Problem(what=f"{case} has no such check to fail", given=repr(unknown), todo=todo))
+    refuse_excuses(case, checks)
     return checks
 
 
-def _row(case: Case, check: Any) -> Any:
+def _row(case: Case, check: Check) -> Any:
     reason = case.expected.get(check.name)
     marks = () if reason is None else (pytest.mark.xfail(strict=True, raises=AssertionError, reason=reason),)
     return pytest.param(case, check, id=f"{case}-{check}", marks=marks)

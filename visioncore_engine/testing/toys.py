@@ -78,7 +78,7 @@ class TinySource:
 
     def weights(self) -> np.ndarray:
         """Windows with a valid value."""
-        return self.mask.any(axis=1).astype(np.float64)
+        return np.asarray(self.mask.any(axis=1), dtype=np.float64)
 
     def column_weights(self) -> Mapping[str, np.ndarray]:
         """Valid values of each column."""
