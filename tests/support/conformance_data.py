@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import dataclasses
+from functools import cache
+from pathlib import Path
+from typing import Any
 
-from visioncore_engine.contracts import MetricFacts
-from visioncore_engine.testing import Case
+import h5py
+import numpy as np
+
+from visioncore_engine.contracts import DatasetFacts, EvaluatorFacts, MetricFacts
+from visioncore_engine.testing import Case, Given
+from visioncore_engine.testing.folder import fresh_folder
+from visioncore_engine.testing.scenes.dataset import DatasetScene
+from visioncore_engine.testing.scenes.evaluator import EvaluatorScene
 from visioncore_engine.testing.scenes.flow import FAMILIES, TASK
 from visioncore_engine.testing.scenes.metric import MetricScene
+from visioncore_neural.data.folder import write_session
+from visioncore_neural.recording import SPLITS, Recording
+from visioncore_neural.testing import example_recording, preparation_scene, reader_scene
 
 __all__ = ["CASES"]
 
@@ -18,16 +30,171 @@ ENCODER = {
     "modulator": {"name": "concat", "num_channels": 2, "hidden": [3]},
     "recurrent": [{"name": "conv_gru", "hidden_channels": 3, "burn_in": 2}],
 }
+SYNTHETIC = {
+    "num_sessions": 2,
+    "num_units": 3,
+    "duration": 20.0,
+    "dt": 0.05,
+    "trial": 2.0,
+    "size": 12,
+    "num_repeats": 2,
+    "window": {"length": 3},
+}
 
 
 def two_tasks(case: Case) -> MetricScene:
     """Groups with two tasks of classes, so that one has to be chosen."""
     groups = FAMILIES["classes"]()
-    return MetricScene(
-        MetricFacts(
-            tuple(replace(spec, targets={TASK: spec.targets[TASK], "other": spec.targets[TASK]}) for spec in groups)
-        )
+    both = [{TASK: spec.targets[TASK], "other": spec.targets[TASK]} for spec in groups]
+    specs = (dataclasses.replace(spec, targets=targets) for spec, targets in zip(groups, both, strict=True))
+    return MetricScene(MetricFacts(tuple(specs)))
+
+
+# -- readers
+
+
+def write_folder(folder: Path, recording: Recording) -> Path:
+    path = folder / recording.name
+    write_session(recording, path)
+    return path
+
+
+def content(recording: Recording) -> dict[str, Any]:
+    """Arrays of a file: the repeated clip stands apart, as some labs store it."""
+    arrays = {name: np.asarray(array) for name, array in recording.arrays().items()}
+    repeats = arrays["split"] == SPLITS["repeats"]
+    num = len(np.unique(arrays["trial"][repeats]))
+    clip = {
+        "stim_rep": arrays["stim"][repeats][: repeats.sum() // num],
+        "robs_rep": arrays["robs"][repeats].reshape(num, -1, recording.num_units),
+    }
+    kept = {name: array[~repeats] for name, array in arrays.items() if not name.startswith("repeat_")}
+    said = {"dt": recording.dt, "name": recording.name, "subject": recording.subject}
+    return {
+        **kept,
+        **clip,
+        **said,
+        "degrees_per_pixel": recording.degrees_per_pixel,
+        "units": np.array(recording.units),
+    }
+
+
+def write_npz(folder: Path, recording: Recording) -> Path:
+    path = folder / "m1_a.npz"
+    np.savez(path, **content(recording))
+    return path
+
+
+def write_hdf5(folder: Path, recording: Recording) -> Path:
+    path = folder / "m1_a.h5"
+    with h5py.File(path, "w") as file:
+        for key, value in content(recording).items():
+            array = np.asarray(value)
+            file[key] = array.astype("S") if array.dtype.kind == "U" else array
+    return path
+
+
+REPEATED = np.asarray(example_recording().split) == SPLITS["repeats"]
+ARCHIVED = {
+    "behavior": None,
+    "behavior_names": (),
+    "eyepos": None,
+    "valid": np.asarray(example_recording().valid) | REPEATED,  # archives bring no mask of their repeats
+}
+ARCHIVE_VARIANTS = {"keys": {"valid": None}, "axes": "TCWH", "session": "m9_z", "subject": "m9"}
+
+
+# -- data sets on disk
+
+
+@cache
+def sessions(seed: int, *, held_out: int = 0) -> Path:
+    """Folder of two sessions; `held_out` is the seed of what is not trained on."""
+    root = fresh_folder()
+    for number, name in enumerate(("m1_a", "m2_a")):
+        made, other = (example_recording(10 * key + number) for key in (seed, held_out or seed))
+        apart = np.asarray(made.split) != SPLITS["train"]
+        keys = ("stim", "robs", "valid", "behavior", "eyepos")
+        arrays = {key: np.array(made.array(key)) for key in keys}
+        for key, array in arrays.items():
+            array[apart] = np.asarray(other.array(key))[apart]
+        write_session(example_recording(name=name, subject=name[:2], **arrays), root / name)
+    write_npz(root, example_recording(seed, **ARCHIVED))
+    return root
+
+
+@cache
+def undivided() -> Path:
+    """Folder of a session that does not say what is trained on."""
+    root = fresh_folder()
+    write_session(example_recording(split=None), root / "m1_a")
+    return root
+
+
+@cache
+def examples(seed: int, *, held_out: int = 0) -> Path:
+    """Folder of two files of labelled examples, some without a label."""
+    root = fresh_folder()
+    for number, name in enumerate(("a", "b")):
+        made, other = (np.random.default_rng([key, number]) for key in (seed, held_out or seed))
+        split = np.repeat([0, 1, 2], [40, 12, 12]).astype(np.int8)
+        drawn = [(draws.normal(5, 2, (64, 4, 5)), draws.integers(-1, 3, 64)) for draws in (made, other)]
+        inputs, labels = (np.where(_like(split == 0, one), one, two) for one, two in zip(*drawn, strict=True))
+        inputs[labels < 0] = np.nan
+        arrays = {"inputs": inputs, "labels": labels, "split": split}
+        others = {"inputs2": inputs + 1, "labels2": np.where(labels < 0, -1, (labels + 1) % 3), "split2": -split % 3}
+        np.savez(root / f"{name}.npz", **arrays, **others)
+    return root
+
+
+def _like(rows: np.ndarray, array: np.ndarray) -> np.ndarray:
+    return rows.reshape(-1, *[1] * (array.ndim - 1))
+
+
+def sessions_scene(case: Case) -> DatasetScene:
+    return DatasetScene(
+        splits=("train", "validation", "test", "repeats"),
+        altered={"root": str(sessions(3))},
+        held_out={"root": str(sessions(1, held_out=2))},
+        distinct=True,
     )
+
+
+def examples_scene(case: Case) -> DatasetScene:
+    altered, held_out = ({"root": str(folder)} for folder in (examples(3), examples(1, held_out=2)))
+    return DatasetScene(altered=altered, held_out=held_out)
+
+
+SESSIONS_VARIANTS = {
+    "root": str(sessions(3)),
+    "sessions": "m1_*",
+    "reader": "npz",
+    "split": Given({"seed": 3}, root=str(undivided())),
+    "units": "m*/u[01]",
+}
+ARRAYS = {"root": str(examples(1)), "files": "*.npz", "axes": "nhw"}
+ARRAYS_VARIANTS = {
+    "root": str(examples(3)),
+    "files": "a.npz",
+    "inputs": "inputs2",
+    "labels": "labels2",
+    "split": "split2",
+    "axes": "nwh",
+    "classes": ["x", "y", "z"],
+}
+
+
+# -- evaluators
+
+
+def simulated_scene(case: Case) -> EvaluatorScene:
+    """A simulation, and a small encoder of it: the evaluator asks the data for their truth."""
+    dataset = Case("dataset", "synthetic_v1", options=SYNTHETIC).build(DatasetScene(DatasetFacts(seed=0)))
+    from visioncore_engine.testing.scenes.model import ModelFacts, ModelScene
+
+    core = {"name": "learnable_temporal", "kernel_size": 4, "num_channels": 2}
+    encoder = Case("model", "encoder", options={"core": [core]}).build(ModelScene(ModelFacts(dataset.groups, 0)))
+    return EvaluatorScene(EvaluatorFacts(dataset.groups), encoder.eval(), lambda hidden: dataset, maskable=False)
 
 
 CASES: tuple[Case, ...] = (
@@ -38,4 +205,14 @@ CASES: tuple[Case, ...] = (
     Case("modulator", "concat", variants={"inputs": ["eyepos"]}),
     Case("modulator", "film", variants={"inputs": ["eyepos"]}),
     Case("metric", "accuracy", options={"task": TASK}, variants={"task": "other"}, scene=two_tasks),
+    Case("reader", "folder", scene=reader_scene(write_folder)),
+    Case("reader", "npz", variants=ARCHIVE_VARIANTS, scene=reader_scene(write_npz, **ARCHIVED)),
+    Case("reader", "hdf5", variants=ARCHIVE_VARIANTS, scene=reader_scene(write_hdf5, **ARCHIVED)),
+    Case("preparation", "pixel_norm", scene=preparation_scene),
+    Case("preparation", "standardize", scene=preparation_scene),
+    Case("preparation", "velocity", scene=preparation_scene),
+    Case("dataset", "synthetic_v1", options=SYNTHETIC),
+    Case("dataset", "sessions", options={"root": str(sessions(1))}, variants=SESSIONS_VARIANTS, scene=sessions_scene),
+    Case("dataset", "arrays", options=ARRAYS, variants=ARRAYS_VARIANTS, scene=examples_scene),
+    Case("evaluator", "ground_truth", scene=simulated_scene),
 )

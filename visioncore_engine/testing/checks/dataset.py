@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 import pickle
 from collections.abc import Iterator, Mapping
@@ -15,11 +14,11 @@ import torch
 
 from visioncore_engine.contracts import Dataset, Source
 from visioncore_engine.errors import UserError
-from visioncore_engine.plain import unsafe_parts
 from visioncore_engine.testing.case import Case
 from visioncore_engine.testing.check import check
 from visioncore_engine.testing.checks import windows
 from visioncore_engine.testing.observed import difference, expect_same
+from visioncore_engine.testing.saved import saved_and_loaded
 from visioncore_engine.testing.scenes.dataset import DatasetScene
 
 __all__ = [
@@ -89,22 +88,13 @@ def state_gives_the_same_data(case: Case) -> None:
     """`state` is plain, survives a checkpoint, and opens the same data again."""
     scene, dataset = _open(case)
     state = dataset.state()
-    problems = [f"{place or 'the state'}: {what}" for place, what in unsafe_parts(state)]
-    assert not problems, f"a checkpoint could not give the state back: {problems[0]}; use tensors and plain values"
-    other: Dataset = case.build(replace(scene, facts=replace(scene.facts, state=_through_a_file(state))))
+    other: Dataset = case.build(replace(scene, facts=replace(scene.facts, state=saved_and_loaded(state))))
     expect_same(
         _everything(scene, dataset), _everything(scene, other), "opened with its state, the data are other ones"
     )
     expect_same(state, other.state(), "opened with its state, it has another state")
     law = "opened with its state, its groups are other ones"
     expect_same([str(group) for group in dataset.groups], [str(group) for group in other.groups], law)
-
-
-def _through_a_file(state: Mapping[str, Any]) -> Any:
-    file = io.BytesIO()
-    torch.save(dict(state), file)
-    file.seek(0)
-    return torch.load(file, weights_only=True)
 
 
 @check("dataset")

@@ -1,0 +1,108 @@
+"""Laws of evaluators."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import nn
+
+from visioncore_engine.contracts import Evaluator, Result
+from visioncore_engine.testing.case import Case
+from visioncore_engine.testing.check import check
+from visioncore_engine.testing.checks.result import expect_well_formed
+from visioncore_engine.testing.observed import expect_same
+from visioncore_engine.testing.scenes.evaluator import EvaluatorScene
+from visioncore_engine.testing.scenes.flow import POISONS
+
+__all__ = [
+    "cut_of_the_data_does_not_matter",
+    "evaluated_twice_it_is_the_same",
+    "masked_values_never_count",
+    "model_is_left_as_it_was",
+    "result_is_well_formed",
+]
+
+_CLOSE = {"rtol": 1e-5, "atol": 1e-6}
+
+
+def _scene(case: Case) -> tuple[EvaluatorScene, Evaluator]:
+    scene = case.scene_of()
+    assert isinstance(scene, EvaluatorScene), f"the scene of {case} must be a {EvaluatorScene.__name__}"
+    evaluator: Evaluator = case.build(scene)
+    return scene, evaluator
+
+
+def _numbers(result: Result) -> Result:
+    """Result without pictures, which may differ by a rounding."""
+    return Result(scalars=result.scalars, columns=result.columns, tables=result.tables)
+
+
+@check("evaluator")
+def result_is_well_formed(case: Case) -> None:
+    """It finds something; scalars are floats, rows have the columns of their table, figures are PNG pictures."""
+    scene, evaluator = _scene(case)
+    result = evaluator.evaluate(scene.evaluation())
+    expect_well_formed(result)
+    assert result.scalars or result.tables or result.figures, "it finds nothing"
+    wrong = [name for name in result.scalars if name.startswith(f"{scene.split}/")]
+    assert not wrong, f"{', '.join(wrong)}: the engine writes the split before each name"
+
+
+@check("evaluator")
+def evaluated_twice_it_is_the_same(case: Case) -> None:
+    """Called again, on the same or another instance, it finds the same."""
+    scene, evaluator = _scene(case)
+    first = _numbers(evaluator.evaluate(scene.evaluation()))
+    expect_same(first, _numbers(evaluator.evaluate(scene.evaluation())), "evaluated again, it finds something else")
+    fresh: Evaluator = case.build(scene)
+    expect_same(first, _numbers(fresh.evaluate(scene.evaluation())), "another instance finds something else")
+
+
+@check("evaluator")
+def cut_of_the_data_does_not_matter(case: Case) -> None:
+    """Batches of any size give the same."""
+    scene, evaluator = _scene(case)
+    expected = _numbers(evaluator.evaluate(scene.evaluation()))
+    for size in (1, 1000):
+        found = _numbers(evaluator.evaluate(scene.evaluation(batch_size=size)))
+        law = f"in batches of {size} it finds something else: add up over batches, and divide at the end"
+        expect_same(expected, found, law, **_CLOSE)
+
+
+@check("evaluator")
+def masked_values_never_count(case: Case) -> None:
+    """What stands under a false mask, NaN or any number, changes nothing."""
+    scene, evaluator = _scene(case)
+    if not scene.maskable:
+        return  # the scene's data cannot be changed under their masks
+    expected = _numbers(evaluator.evaluate(scene.evaluation()))
+    for value in POISONS:
+        found = _numbers(evaluator.evaluate(scene.evaluation(hidden=value)))
+        expect_same(expected, found, f"{value} under a false mask shows in what it finds")
+
+
+@check("evaluator")
+def model_is_left_as_it_was(case: Case) -> None:
+    """Weights, gradients, modes, `requires_grad` and the given scores are as before."""
+    scene, evaluator = _scene(case)
+    evaluation = scene.evaluation()
+    evaluation.scores = {"some": Result(scalars={"some": 1.0})}
+    before, scores, modes = (
+        copy.deepcopy(evaluation.model.state_dict()),
+        copy.deepcopy(evaluation.scores),
+        _modes(scene.model),
+    )
+    evaluator.evaluate(evaluation)
+    expect_same(before, evaluation.model.state_dict(), "it changes the weights of the model")
+    assert modes == _modes(scene.model), "it leaves parts of the model in another mode, or with other `requires_grad`"
+    assert all(parameter.grad is None for parameter in scene.model.parameters()), (
+        "it leaves gradients in the model: use torch.autograd.grad"
+    )
+    assert torch.is_grad_enabled(), "it switches gradients off for whoever comes next"
+    expect_same(scores, evaluation.scores, "it changes the scores that it was given")
+
+
+def _modes(model: nn.Module) -> list[bool]:
+    modes = [part.training for part in model.modules()]
+    return modes + [parameter.requires_grad for parameter in model.parameters()]
