@@ -211,11 +211,20 @@ def test_batches_say_which_frame_of_the_truth_they_are():
         ({"duration": 20.0}, "at least 10 trials"),
         ({"split": {"fractions": [0.8, 0.3, 0.1]}}, "split"),
         ({"num_unit": 3}, "num_unit"),
+        ({"dt": 0.07}, "less than or equal to 0.06"),
     ],
 )
 def test_options_that_make_no_recording_are_refused(wrong, message):
     with pytest.raises(ValueError, match=message):
         options(**wrong)
+
+
+def test_the_longest_frames_still_see_every_response():
+    # The fastest unit's response has turned negative after 60.4 ms: longer frames would have no kernel left.
+    recording, truth = simulate(options(**{**SMALL, "num_units": 300}, dt=0.06), 0, 0)
+    assert truth.population.delay.min() < 0.0352
+    assert np.isfinite(truth.population.kernels(recording.dt)).all()
+    assert np.isfinite(truth.rate).all()
 
 
 def test_no_behavior_and_no_masks_where_none_are_asked():

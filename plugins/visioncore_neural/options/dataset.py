@@ -84,7 +84,9 @@ class SyntheticOptions(RecordingsOptions):
     num_subjects: int = Field(2, ge=1, le=26, description="subjects; they take turns, so sessions >= subjects")
     num_units: int = Field(24, ge=1, le=2000, description="units in each session; every second one is an energy unit")
     duration: float = Field(600.0, gt=0, description="seconds of stimulus per session that are shown once")
-    dt: float = Field(1 / 30, gt=0, le=1, description="seconds per frame")
+    dt: float = Field(
+        1 / 30, gt=0, le=0.06, description="seconds per frame; longer ones would skip responses, which turn after 60 ms"
+    )
     size: int = Field(20, ge=12, le=128, description="height and width of the stimulus in pixels")
     stimulus: Literal["natural_like", "noise"] = Field(
         "natural_like", description="images with a 1/f spectrum under a moving eye, or white noise"
