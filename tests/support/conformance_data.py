@@ -23,7 +23,8 @@ from visioncore_neural.testing import example_recording, preparation_scene, read
 
 __all__ = ["CASES"]
 
-CONVOLUTION = {"channels": [4, 3], "kernel_size": [2, 3, 3]}
+CONVOLUTION = {"channels": [4, 2], "kernel_size": [2, 3, 3]}
+GROUPS = {"num_groups": Given(2, norm="frame_group", num_groups=1)}
 ENCODER = {
     "adapter": {"name": "affine", "grid_size": 5},
     "core": [{"name": "conv3d", "channels": [4], "kernel_size": [3, 3, 3]}],
@@ -199,10 +200,11 @@ def simulated_scene(case: Case) -> EvaluatorScene:
 
 CASES: tuple[Case, ...] = (
     Case("adapter", "affine", options={"grid_size": 4}),
-    Case("stage", "conv3d", options=CONVOLUTION),
-    Case("stage", "resnet3d", options=CONVOLUTION),
+    Case("stage", "conv3d", options=CONVOLUTION, variants=GROUPS),
+    Case("stage", "resnet3d", options=CONVOLUTION, variants=GROUPS),
     Case("model", "encoder", options=ENCODER, variants={"adapter": {"name": "affine", "grid_size": 3}}),
     Case("modulator", "concat", variants={"inputs": ["eyepos"]}),
+    Case("modulator", "scalar_gain", variants={"side": "eyepos"}),
     Case("modulator", "film", variants={"inputs": ["eyepos"]}),
     Case("metric", "accuracy", options={"task": TASK}, variants={"task": "other"}, scene=two_tasks),
     Case("reader", "folder", scene=reader_scene(write_folder)),

@@ -150,7 +150,7 @@ def process_is_left_alone(case: Case) -> None:
 def _first_that_acts(case: Case, found: list[Given], name: str, plain_probe: Any) -> bool:
     for given in found:
         try:
-            probe = case.probe(**given.others, **{name: given.value})
+            probe = case.probe(**{**given.others, name: given.value})
         except UserError:  # not valid beside the other options: the next one may be
             continue
         if difference(plain_probe, probe) is not None:
