@@ -35,8 +35,11 @@ class Check:
     fresh_process: bool = False
 
     def __call__(self, case: Case) -> None:
-        """Check one component."""
-        self.function(case)
+        """Check one component; what it changes for others is put back."""
+        from visioncore_engine.testing.worlds import restored
+
+        with restored():
+            self.function(case)
 
     def __str__(self) -> str:
         return self.name

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-__all__ = ["generators", "preserved", "process_state", "seeded"]
+__all__ = ["generators", "preserved", "process_state", "restored", "seeded"]
 
 
 def generators() -> Mapping[str, Any]:
@@ -64,3 +64,30 @@ def process_state() -> Mapping[str, Any]:
         "the handler of SIGTERM": signal.getsignal(signal.SIGTERM),
         "the handler of SIGINT": signal.getsignal(signal.SIGINT),
     }
+
+
+@contextmanager
+def restored() -> Iterator[None]:
+    """Put back afterwards what a component has changed for others: one check must not hide it from the next."""
+    dtype, threads, grad = torch.get_default_dtype(), torch.get_num_threads(), torch.is_grad_enabled()
+    deterministic, precision = torch.are_deterministic_algorithms_enabled(), torch.get_float32_matmul_precision()
+    errors, path, environment, folder = np.geterr(), list(sys.path), dict(os.environ), Path.cwd()
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    with preserved():
+        try:
+            yield
+        finally:
+            torch.set_default_dtype(dtype)
+            if torch.get_num_threads() != threads:
+                torch.set_num_threads(threads)
+            torch.set_grad_enabled(grad)
+            torch.use_deterministic_algorithms(deterministic)
+            torch.set_float32_matmul_precision(precision)
+            np.seterr(**errors)
+            sys.path[:] = path
+            for name in set(os.environ) - set(environment):
+                del os.environ[name]
+            os.environ.update(environment)
+            os.chdir(folder)
+            for number, handler in handlers.items():
+                signal.signal(number, handler)

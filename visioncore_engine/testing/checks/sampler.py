@@ -63,13 +63,15 @@ def windows_are_in_range(case: Case) -> None:
 
 @check("sampler")
 def every_window_comes(case: Case) -> None:
-    """Every window with a valid prediction comes up: the first and last of each group too."""
+    """Every window with a valid prediction comes up, however short the epochs are."""
     scene = _scene(case)
     index = scene.facts.index
-    counts = _counts(case.build(scene, batch_size=16 * FRAMES), index, _MANY)
     valid = np.concatenate(index.weights) > 0
-    missing = np.flatnonzero(valid & (counts == 0))
-    assert not missing.size, f"windows {missing.tolist()} never came in {int(counts.sum())} draws"
+    for steps in (None, 2):
+        counts = _counts(case.build(scene, batch_size=16 * FRAMES, batches_per_epoch=steps), index, _MANY)
+        missing = np.flatnonzero(valid & (counts == 0))
+        in_short = f", in epochs of {steps} steps" if steps else ""
+        assert not missing.size, f"windows {missing.tolist()} never came in {int(counts.sum())} draws{in_short}"
 
 
 @check("sampler")
@@ -92,17 +94,18 @@ def draws_follow_the_weights(case: Case) -> None:
 
 @check("sampler")
 def epochs_differ_where_seeds_do(case: Case) -> None:
-    """A sampler that depends on the seed gives two epochs, and two steps, that differ."""
+    """A sampler that draws gives two epochs, and two seeds, that differ; one that does not, neither."""
     scene = _scene(case)
     one = case.build(scene, batch_size=8 * FRAMES)
     other = case.choose(batch_size=8 * FRAMES).build(SamplerFacts(scene.facts.index, scene.facts.seed + 1))
     steps = one.steps_per_epoch()
     epochs = [plan(one, range(number * steps, (number + 1) * steps)) for number in range(3)]
-    if difference(epochs[0], plan(other, range(steps))) is None:
-        return  # it draws nothing
+    fixed = difference(epochs[0], plan(other, range(steps))) is None
     for first, second in itertools.combinations(epochs, 2):
-        assert difference(first, second) is not None, "two epochs have the same batches in the same order"
-    assert len({batch.tobytes() for batch in epochs[0]}) > 1 or steps == 1, "all batches of an epoch are the same"
+        alike = difference(first, second) is None
+        assert fixed or not alike, "two epochs have the same batches in the same order"
+        assert alike or not fixed, "epochs differ, and seeds do not: the seed of the run is not in the key of its draws"
+    assert len({batch.tobytes() for batch in epochs[0]}) > 1, "all batches of an epoch are the same"
 
 
 @check("sampler")
@@ -207,6 +210,7 @@ def _usual(counts: np.ndarray, index: Index) -> Iterator[tuple[str, np.ndarray]]
     yield "windows alike", np.ones(len(weights))
     yield "valid predictions alike", weights
     bounds = list(itertools.pairwise(index.offsets.tolist()))
+    bounds = [(start, stop) for start, stop in bounds if stop > start]
     of_groups = [np.full(stop - start, counts[start:stop].mean()) for start, stop in bounds]
     yield "windows of each group alike", np.concatenate(of_groups)
     shares = [counts[start:stop].sum() * weights[start:stop] / weights[start:stop].sum() for start, stop in bounds]

@@ -1,4 +1,4 @@
-"""What samplers meet: three groups of windows, and a range beyond 2^24."""
+"""What samplers meet: groups of windows, and a range beyond 2^24."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from visioncore_engine.testing.case import Case
 __all__ = ["FRAMES", "SamplerScene", "big_index", "plan", "scene", "small_index"]
 
 FRAMES = 4  # predicted frames of a window
-_SIZES = (13, 6, 24)
-_EMPTY = (0, 5, 17)  # windows of each group that hold no valid prediction: one each
+_SIZES = (13, 6, 0, 24)  # a group without a window too
+_EMPTY = (0, 5, None, 17)  # windows of each group that hold no valid prediction
 
 
 @dataclass
@@ -84,12 +84,13 @@ def plan(sampler: Sampler, numbers: range) -> list[np.ndarray]:
 
 
 def small_index() -> Index:
-    """Three groups of windows with 0 to 4 valid predictions each."""
+    """Four groups, one of them empty, of windows with 0 to 4 valid predictions each."""
     sources = []
     for number, (size, empty) in enumerate(zip(_SIZES, _EMPTY, strict=True)):
         draws = generator("windows", number)
         valid = draws.integers(1, FRAMES + 1, size).astype(np.float64)
-        valid[empty] = 0.0
+        if empty is not None:
+            valid[empty] = 0.0
         sources.append(ListedSource(_spec(number), valid, draws.uniform(0.1, 1.0, size)))
     return _index(sources)
 
