@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from visioncore_engine.testing.case import Case, Given, Scene
-    from visioncore_engine.testing.check import Check, check, checks_of
+    from visioncore_engine.testing.checking import Check, check, checks_of
     from visioncore_engine.testing.distribution import FakeDistribution
     from visioncore_engine.testing.manager import IsolatedPlugins
     from visioncore_engine.testing.parametrize import cases_of, parametrize_with_checks
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 # Imported on first use: pytest loads this package in every session.
 _PUBLIC = {
     "Case": "case",
-    "Check": "check",
+    "Check": "checking",
     "FakeDistribution": "distribution",
     "Given": "case",
     "HookRecorder": "recorder",
@@ -39,8 +39,8 @@ _PUBLIC = {
     "Scene": "case",
     "TinyRun": "tiny",
     "cases_of": "parametrize",
-    "check": "check",
-    "checks_of": "check",
+    "check": "checking",
+    "checks_of": "checking",
     "parametrize_with_checks": "parametrize",
     "run_ranks": "ranks",
 }

@@ -10,7 +10,7 @@ from visioncore_engine.errors import PluginError, Problem
 
 if TYPE_CHECKING:
     from visioncore_engine.testing.case import Case
-    from visioncore_engine.testing.check import Check
+    from visioncore_engine.testing.checking import Check
 
 __all__ = ["Tally", "refuse_excuses"]
 

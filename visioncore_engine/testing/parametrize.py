@@ -11,7 +11,7 @@ import pytest
 from visioncore_engine.errors import PluginError, Problem, nearest
 from visioncore_engine.registry import Entry, Registry, discover
 from visioncore_engine.testing.case import Case
-from visioncore_engine.testing.check import Check, checks_of
+from visioncore_engine.testing.checking import Check, checks_of
 from visioncore_engine.testing.guard import refuse_excuses
 
 __all__ = ["cases_of", "parametrize_with_checks"]

@@ -106,6 +106,8 @@ class TinyRun:
 
 def _with_toys(registry: Registry) -> Registry:
     own = toys()
+    if set(own.plugins) <= set(registry.plugins):
+        return registry
     entries = sorted((*registry.entries, *own.entries), key=lambda entry: (entry.kind, entry.name, entry.plugin.name))
     return replace(registry, plugins=(*registry.plugins, *own.plugins), entries=tuple(entries))
 

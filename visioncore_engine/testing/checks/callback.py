@@ -13,7 +13,7 @@ import torch
 
 from visioncore_engine.stopping import AgreeingTrainer
 from visioncore_engine.testing.case import Case
-from visioncore_engine.testing.check import check
+from visioncore_engine.testing.checking import check
 from visioncore_engine.testing.folder import fresh_folder
 from visioncore_engine.testing.observed import difference
 from visioncore_engine.testing.saved import expect_plain, saved_and_loaded

@@ -15,7 +15,7 @@ import torch
 from visioncore_engine.contracts import Dataset, Source
 from visioncore_engine.errors import UserError
 from visioncore_engine.testing.case import Case
-from visioncore_engine.testing.check import check
+from visioncore_engine.testing.checking import check
 from visioncore_engine.testing.checks import windows
 from visioncore_engine.testing.observed import difference, expect_same
 from visioncore_engine.testing.saved import saved_and_loaded

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 
 import torch
 from torch import nn
 
 from visioncore_engine.contracts import Evaluator, Result
 from visioncore_engine.testing.case import Case
-from visioncore_engine.testing.check import check
+from visioncore_engine.testing.checking import check
 from visioncore_engine.testing.checks.result import expect_well_formed
 from visioncore_engine.testing.observed import expect_same
 from visioncore_engine.testing.scenes.evaluator import EvaluatorScene
@@ -20,6 +21,7 @@ __all__ = [
     "evaluated_twice_it_is_the_same",
     "masked_values_never_count",
     "model_is_left_as_it_was",
+    "nothing_is_kept_between_calls",
     "result_is_well_formed",
 ]
 
@@ -57,6 +59,17 @@ def evaluated_twice_it_is_the_same(case: Case) -> None:
     expect_same(first, _numbers(evaluator.evaluate(scene.evaluation())), "evaluated again, it finds something else")
     fresh: Evaluator = case.build(scene)
     expect_same(first, _numbers(fresh.evaluate(scene.evaluation())), "another instance finds something else")
+
+
+@check("evaluator")
+def nothing_is_kept_between_calls(case: Case) -> None:
+    """On other data it finds what a fresh instance finds there: a run evaluates several splits."""
+    scene, evaluator = _scene(case)
+    evaluator.evaluate(scene.evaluation())
+    other = replace(scene, split=scene.other_split)
+    fresh: Evaluator = case.build(scene)
+    expected, found = (_numbers(one.evaluate(other.evaluation())) for one in (fresh, evaluator))
+    expect_same(expected, found, f"after another split, it finds something else on {other.split!r}")
 
 
 @check("evaluator")

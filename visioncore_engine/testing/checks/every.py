@@ -12,7 +12,7 @@ from visioncore_engine.config.text import to_yaml
 from visioncore_engine.errors import ConfigError, UserError
 from visioncore_engine.options import Choice, slots
 from visioncore_engine.testing.case import Case, Given
-from visioncore_engine.testing.check import check
+from visioncore_engine.testing.checking import check
 from visioncore_engine.testing.folder import fresh_folder
 from visioncore_engine.testing.fresh import importing
 from visioncore_engine.testing.observed import difference

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from visioncore_engine.testing.case import Case
-from visioncore_engine.testing.check import check
+from visioncore_engine.testing.checking import check
 from visioncore_engine.testing.checks.modules import scene_of
 from visioncore_engine.testing.scenes.module import Inputs, ModuleScene, changed_frame, stirred
 

@@ -8,7 +8,7 @@ from typing import Any
 from visioncore_engine.errors import EngineError, UserError
 from visioncore_engine.launch import Place
 from visioncore_engine.testing.case import Case
-from visioncore_engine.testing.check import check
+from visioncore_engine.testing.checking import check
 from visioncore_engine.testing.fresh import importing
 from visioncore_engine.testing.observed import difference
 from visioncore_engine.testing.scenes.launcher import ENVIRONMENTS, LauncherScene, built_starts, outcome

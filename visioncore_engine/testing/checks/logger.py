@@ -8,7 +8,7 @@ from pytorch_lightning.loggers import Logger
 
 from visioncore_engine.contracts import LoggerFacts
 from visioncore_engine.testing.case import Case
-from visioncore_engine.testing.check import check
+from visioncore_engine.testing.checking import check
 from visioncore_engine.testing.observed import difference
 from visioncore_engine.testing.scenes.logger import ROWS, SECRET, LoggerScene, contents, log, texts
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from visioncore_engine.contracts import Group, Loss
 from visioncore_engine.testing.case import Case
-from visioncore_engine.testing.check import check
+from visioncore_engine.testing.checking import check
 from visioncore_engine.testing.observed import expect_same
 from visioncore_engine.testing.scenes.flow import POISONS, expand_mask, poison, take, unmask
 from visioncore_engine.testing.scenes.loss import LossScene
@@ -21,6 +21,7 @@ __all__ = [
     "mask_may_be_shared_by_columns",
     "masked_values_reach_nothing",
     "nothing_valid_weighs_nothing",
+    "numbers_that_are_not_finite_show",
     "terms_are_as_declared",
     "windows_are_left_alone",
 ]
@@ -84,6 +85,16 @@ def masked_values_reach_nothing(case: Case) -> None:
                 "NaN times zero is NaN"
             )
             expect_same(expected, found, law)
+
+
+@check("loss")
+def numbers_that_are_not_finite_show(case: Case) -> None:
+    """An output that counts and is not finite makes the sum not finite: the engine must see it."""
+    for _, loss, outputs, group in _each(case):
+        for value in (float("nan"), float("inf")):
+            found = loss({task: torch.full_like(output, value) for task, output in outputs.items()}, group)
+            hidden = [term for term, total in found.items() if bool(total.isfinite().all())]
+            assert not hidden, f"{value} throughout gives the sum {found[hidden[0]].tolist()}: hide nothing that counts"
 
 
 @check("loss")

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from visioncore_engine.contracts import Metric, MetricFacts, Result
 from visioncore_engine.testing.case import Case
-from visioncore_engine.testing.check import check
+from visioncore_engine.testing.checking import check
 from visioncore_engine.testing.checks.result import expect_well_formed
 from visioncore_engine.testing.observed import expect_same
 from visioncore_engine.testing.scenes.flow import POISONS, expand_mask, poison, unmask

@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 
 from visioncore_engine.testing.case import Case
-from visioncore_engine.testing.check import check
+from visioncore_engine.testing.checking import check
 from visioncore_engine.testing.checks import modules
 from visioncore_engine.testing.checks.modules import scene_of
 from visioncore_engine.testing.observed import expect_same

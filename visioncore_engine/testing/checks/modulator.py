@@ -7,7 +7,7 @@ import torch
 from visioncore_engine.contracts import ModulatorFacts
 from visioncore_engine.errors import RunError, UserError
 from visioncore_engine.testing.case import Case
-from visioncore_engine.testing.check import check
+from visioncore_engine.testing.checking import check
 from visioncore_engine.testing.checks import frames, modules
 from visioncore_engine.testing.checks.modules import scene_of
 from visioncore_engine.testing.scenes.modulator import ModulatorScene

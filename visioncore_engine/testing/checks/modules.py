@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from visioncore_engine.errors import UserError
 from visioncore_engine.testing.case import Case
-from visioncore_engine.testing.check import check
+from visioncore_engine.testing.checking import check
 from visioncore_engine.testing.observed import expect_same
 from visioncore_engine.testing.scenes.module import ModuleScene, Outputs, doubled, draw, stirred, taken
 from visioncore_engine.testing.worlds import seeded

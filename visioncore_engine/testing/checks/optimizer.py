@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from visioncore_engine.testing.case import Case
-from visioncore_engine.testing.check import check
+from visioncore_engine.testing.checking import check
 from visioncore_engine.testing.observed import difference
 from visioncore_engine.testing.saved import expect_plain, saved_and_loaded
 from visioncore_engine.testing.scenes.optimizer import OptimizerScene, descend, goal

@@ -9,7 +9,7 @@ import numpy as np
 
 from visioncore_engine.contracts import Preparation
 from visioncore_engine.testing.case import Case
-from visioncore_engine.testing.check import check
+from visioncore_engine.testing.checking import check
 from visioncore_engine.testing.observed import expect_same
 from visioncore_engine.testing.saved import saved_and_loaded
 from visioncore_engine.testing.scenes.preparation import PreparationScene

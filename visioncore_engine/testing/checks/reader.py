@@ -13,7 +13,7 @@ from typing import Any
 from visioncore_engine.contracts import ReaderFacts
 from visioncore_engine.errors import UserError
 from visioncore_engine.testing.case import Case
-from visioncore_engine.testing.check import check
+from visioncore_engine.testing.checking import check
 from visioncore_engine.testing.folder import fresh_folder
 from visioncore_engine.testing.observed import difference, expect_same
 from visioncore_engine.testing.scenes.reader import ReaderScene

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from visioncore_engine.contracts import Regularizer
 from visioncore_engine.data import generator
 from visioncore_engine.testing.case import Case
-from visioncore_engine.testing.check import check
+from visioncore_engine.testing.checking import check
 from visioncore_engine.testing.observed import difference
 from visioncore_engine.testing.scenes.regularizer import gradients, weights
 

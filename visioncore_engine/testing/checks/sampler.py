@@ -11,7 +11,7 @@ import numpy as np
 
 from visioncore_engine.contracts import Index, Position, Sampler, SamplerFacts
 from visioncore_engine.testing.case import Case
-from visioncore_engine.testing.check import check
+from visioncore_engine.testing.checking import check
 from visioncore_engine.testing.observed import difference
 from visioncore_engine.testing.scenes.sampler import FRAMES, SamplerScene, big_index, plan
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from visioncore_engine.contracts import SchedulerFacts
 from visioncore_engine.errors import UserError
 from visioncore_engine.testing.case import Case
-from visioncore_engine.testing.check import check
+from visioncore_engine.testing.checking import check
 from visioncore_engine.testing.observed import difference
 from visioncore_engine.testing.saved import expect_plain, saved_and_loaded
 from visioncore_engine.testing.scenes.scheduler import EPOCHS, STEPS, SchedulerScene, curve

@@ -7,7 +7,7 @@ import torch
 
 from visioncore_engine.contracts import Batch, Group, Transform
 from visioncore_engine.testing.case import Case
-from visioncore_engine.testing.check import check
+from visioncore_engine.testing.checking import check
 from visioncore_engine.testing.observed import difference, expect_same
 from visioncore_engine.testing.scenes.flow import join, poison, take
 from visioncore_engine.testing.scenes.transform import KEYS, TransformScene

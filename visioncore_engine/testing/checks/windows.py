@@ -10,7 +10,7 @@ import torch
 
 from visioncore_engine.contracts import Dataset, Group, GroupSpec, Source
 from visioncore_engine.testing.case import Case
-from visioncore_engine.testing.check import check
+from visioncore_engine.testing.checking import check
 from visioncore_engine.testing.observed import expect_same
 from visioncore_engine.testing.scenes.dataset import DatasetScene
 from visioncore_engine.testing.scenes.flow import take

@@ -156,8 +156,8 @@ class EvaluatorScene:
         In eval mode.
     data
         Opens the data; its argument is what stands under false masks, None for whatever does.
-    split
-        Which part of the data is evaluated.
+    split, other_split
+        Which parts of the data are evaluated.
     maskable
         Whether `data` can put something under the masks.
     """
@@ -166,6 +166,7 @@ class EvaluatorScene:
     model: nn.Module
     data: Callable[[float | None], Dataset]
     split: str = "validation"
+    other_split: str = "test"
     maskable: bool = True
 
     def evaluation(self, *, hidden: float | None = None, batch_size: int = 5) -> SmallEvaluation:
