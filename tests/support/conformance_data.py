@@ -166,6 +166,7 @@ def examples_scene(case: Case) -> DatasetScene:
     return DatasetScene(altered=altered, held_out=held_out)
 
 
+SESSIONS = {"root": str(sessions(1)), "prepare": ["standardize"]}
 SESSIONS_VARIANTS = {
     "root": str(sessions(3)),
     "sessions": "m1_*",
@@ -214,7 +215,7 @@ CASES: tuple[Case, ...] = (
     Case("preparation", "standardize", scene=preparation_scene),
     Case("preparation", "velocity", scene=preparation_scene),
     Case("dataset", "synthetic_v1", options=SYNTHETIC),
-    Case("dataset", "sessions", options={"root": str(sessions(1))}, variants=SESSIONS_VARIANTS, scene=sessions_scene),
+    Case("dataset", "sessions", options=SESSIONS, variants=SESSIONS_VARIANTS, scene=sessions_scene),
     Case("dataset", "arrays", options=ARRAYS, variants=ARRAYS_VARIANTS, scene=examples_scene),
     Case("evaluator", "ground_truth", scene=simulated_scene),
 )

@@ -9,15 +9,15 @@ from visioncore_engine.testing.scenes.sampler import SamplerScene
 
 
 def by_contrast(options, index):
-    """At the start of the ramp: by score and valid frames."""
-    return np.concatenate([source.score("contrast") * source.weights() for source in index.sources])
+    """Half by score, half alike, each times the valid frames."""
+    return np.concatenate([(0.5 * source.score("contrast") + 0.5) * source.weights() for source in index.sources])
 
 
 CASES = (
     Case(
         "sampler",
         "contrast_weighted",
-        options={"warmup": 0.0},
+        options={"warmup": 0.5},
         scene=lambda _case: SamplerScene(frequencies=by_contrast),
     ),
     Case("scheduler", "exponential", options={"gamma": 0.9}),
@@ -28,8 +28,9 @@ CASES = (
     Case(
         "callback",
         "early_stopping",
-        options={"monitor": "val/tiny", "mode": "min", "patience": 1},
-        variants={"mode": "max", "patience": Given(0, mode="max"), "min_delta": 10.0, "monitor": "val/loss"},
+        options={"monitor": "val/tiny", "mode": "max", "patience": 0},  # it gets smaller: stopped at the second
+        variants={"mode": "min", "patience": 1, "min_delta": Given(10.0, mode="min"), "monitor": "val/loss"},
+        expected={"training_is_left_alone": "it is there to end training early, and ends this run"},
     ),
     Case("callback", "heartbeat", variants={"epochs": Given(False, every=4)}),
     Case(

@@ -11,13 +11,14 @@ from visioncore_engine.testing.case import Case
 from visioncore_engine.testing.checking import check
 from visioncore_engine.testing.fresh import importing
 from visioncore_engine.testing.observed import difference
-from visioncore_engine.testing.scenes.launcher import ENVIRONMENTS, LauncherScene, built_starts, outcome
+from visioncore_engine.testing.scenes.launcher import ENVIRONMENTS, LauncherScene, built_starts, outcome, two_hosts
 
 __all__ = [
     "end_of_a_run_is_survived",
     "first_process_chooses_the_folder",
     "launching_needs_no_torch",
     "places_are_true",
+    "processes_have_places_of_their_own",
     "started_jobs_leave_a_trace",
     "unbelievable_environments_are_refused",
 ]
@@ -48,6 +49,21 @@ def places_are_true(case: Case) -> None:
             assert place.node_rank >= 0, f"started {name}: {place}"
         found = difference(outcome(launcher.place), outcome(scene.under(environment).place))
         assert found is None, f"asked twice, its place is another one: {found}"
+
+
+@check("launcher")
+def processes_have_places_of_their_own(case: Case) -> None:
+    """Four processes on two hosts are those of rank 0 to 3, each with its number on its host."""
+    scene = _scene(case)
+    for name, environments in two_hosts().items():
+        places = [outcome(scene.under(environment).place) for environment in environments]
+        if not all(isinstance(place, dict) for place in places):
+            continue  # it starts others, or refuses: this is not the system that it joins
+        for what, wanted in (("rank", [0, 1, 2, 3]), ("local_rank", [0, 1, 0, 1]), ("node_rank", [0, 0, 1, 1])):
+            found = [place[what] for place in places]
+            assert found == wanted, f"started {name}, four processes have {what} {found}, not {wanted}"
+        sizes = {(place["world_size"], place["local_world_size"]) for place in places}
+        assert sizes == {(4, 2)}, f"started {name}, four processes on two hosts say that there are {sizes}"
 
 
 @check("launcher")

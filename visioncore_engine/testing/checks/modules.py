@@ -23,6 +23,7 @@ __all__ = [
     "examples_do_not_leak",
     "fitting_scenes",
     "follows_the_dtype",
+    "gradient_is_that_of_the_output",
     "gradients_reach_everything",
     "inputs_are_left_alone",
     "memory_layout_does_not_matter",
@@ -166,6 +167,43 @@ def gradients_reach_everything(case: Case) -> None:
     assert not lost, f"no gradient reaches the inputs {', '.join(lost)}: nothing that they say can be learned from"
     wrong = [name for name, value in module.named_parameters() if value.grad is not None and _not_finite(value.grad)]
     assert not wrong, f"gradients that are not finite in {', '.join(wrong)}"
+
+
+@check(*KINDS)
+def gradient_is_that_of_the_output(case: Case) -> None:
+    """Along any direction, inputs and parameters change the output as their gradient says."""
+    scene = scene_of(case)
+    module = stirred(case.build(scene)).eval()
+    inputs = scene.draw(2, scene.frames(module))
+    leaves = {**inputs, **dict(module.named_parameters())}
+    directions = {name: draw(tuple(value.shape), 21) for name, value in leaves.items()}
+    for value in inputs.values():
+        value.requires_grad_()
+    total = _weighed(scene.run(module, inputs))
+    moving = [name for name, value in leaves.items() if value.requires_grad]
+    gradients = torch.autograd.grad(total, [leaves[name] for name in moving], allow_unused=True)
+    slope = sum(
+        float((gradient * directions[name]).sum())
+        for name, gradient in zip(moving, gradients, strict=True)
+        if gradient is not None
+    )
+    ends = []
+    with torch.no_grad():
+        for step in (1e-6, -1e-6):
+            for name in moving:
+                leaves[name].add_(step * directions[name])
+            ends.append(float(_weighed(scene.run(module, inputs))))
+            for name in moving:
+                leaves[name].sub_(step * directions[name])
+    found = (ends[0] - ends[1]) / 2e-6
+    assert abs(found - slope) <= 1e-3 * max(abs(slope), abs(found)) + 1e-4, (
+        f"along a direction the output changes by {found:g}, its gradient says {slope:g}: a part of it is detached, "
+        "rounded on its way, or not what is computed"
+    )
+
+
+def _weighed(outputs: Outputs) -> Tensor:
+    return torch.stack([(value * draw(tuple(value.shape), 22)).sum() for value in outputs.values()]).sum()
 
 
 def _lost(gradient: Tensor | None) -> bool:

@@ -67,7 +67,7 @@ def nothing_is_fitted_when_applied(case: Case) -> None:
     expect_same(expected, _view(scene, preparation, state), "applied twice, it prepares otherwise")
     other = scene.changed(scene.recording, scene.train, 3.0)
     found = scene.view(preparation.apply(other, state))
-    law = "other training frames change how held-out frames are prepared although the state is given: fit in `fit` only"
+    law = "other training frames change how held-out frames are prepared: fit in `fit` only, and mix no trials"
     held_out = ~np.isin(scene.segments, scene.segments[scene.train])
     assert held_out.any(), "the scene has no segment without training frames"
     expect_same(_rows(expected, held_out), _rows(found, held_out), law)

@@ -18,6 +18,7 @@ __all__ = [
     "factor_depends_on_the_step",
     "factors_are_finite_and_not_negative",
     "missing_scores_are_survived_or_named",
+    "nothing_rises_after_the_end",
     "resume_continues_the_curve",
     "state_is_plain",
     "training_happens",
@@ -43,6 +44,16 @@ def training_happens(case: Case) -> None:
     assert factors[0] > 0, "the first step has the factor 0: it would be computed and thrown away"
     assert sum(factor > 0 for factor in factors) > len(factors) / 2, "most steps have the factor 0"
     assert max(factors) <= 1 + 1e-12, f"a factor of {max(factors)} exceeds the base rate, which the user chose"
+
+
+@check("scheduler")
+def nothing_rises_after_the_end(case: Case) -> None:
+    """Steps beyond the planned end, as a longer run has them, have no larger factor than the last one."""
+    built = case.build()
+    last = built.factor(STEPS * EPOCHS - 1)
+    for more in (1, 2, STEPS, STEPS * EPOCHS // 2, STEPS * EPOCHS):
+        factor = built.factor(STEPS * EPOCHS - 1 + more)
+        assert factor <= last + 1e-12, f"{more} steps after the end the factor has risen from {last:g} to {factor:g}"
 
 
 @check("scheduler")

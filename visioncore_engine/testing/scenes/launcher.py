@@ -13,7 +13,7 @@ from visioncore_engine.launch import Job, Launcher, LauncherFacts, Place
 from visioncore_engine.testing.case import Case
 from visioncore_engine.testing.folder import fresh_folder
 
-__all__ = ["ENVIRONMENTS", "LauncherScene", "outcome", "scene"]
+__all__ = ["ENVIRONMENTS", "LauncherScene", "built_starts", "outcome", "scene", "two_hosts"]
 
 ENVIRONMENTS: Mapping[str, Mapping[str, str]] = {
     "by hand": {},
@@ -85,6 +85,38 @@ class LauncherScene:
 def built_starts(built: Launcher) -> bool:
     """Whether the launcher starts processes here: it has no place of its own."""
     return outcome(built.place) is None
+
+
+def two_hosts() -> Mapping[str, list[Mapping[str, str]]]:
+    """Environments of four processes on two hosts, by who started them."""
+    torchrun, slurm = ENVIRONMENTS["by torchrun"], ENVIRONMENTS["by srun"]
+    ranks = range(4)
+    return {
+        "by torchrun": [
+            {
+                **torchrun,
+                "RANK": str(rank),
+                "WORLD_SIZE": "4",
+                "LOCAL_RANK": str(rank % 2),
+                "GROUP_RANK": str(rank // 2),
+            }
+            for rank in ranks
+        ],
+        "by srun": [
+            {
+                **slurm,
+                "SLURM_PROCID": str(rank),
+                "SLURM_STEP_NUM_TASKS": "4",
+                "SLURM_LOCALID": str(rank % 2),
+                "SLURM_NODEID": str(rank // 2),
+                "SLURM_STEP_TASKS_PER_NODE": "2(x2)",
+                "SLURM_STEP_NUM_NODES": "2",
+                "SLURM_STEP_NODELIST": "node[1-2]",
+                "SLURM_STEP_LAUNCHER_PORT": "23456",
+            }
+            for rank in ranks
+        ],
+    }
 
 
 def outcome(call: Callable[[], Any]) -> Any:
