@@ -51,6 +51,7 @@ def test_the_engines_wheel_holds_the_engine_and_the_built_in_plugins_only(instal
     assert files == sources(CHECKOUT, "visioncore_engine") | plugins
     assert points == {
         "console_scripts": {"visioncore": "visioncore_engine.cli:main"},
+        "pytest11": {"visioncore_engine": "visioncore_engine.testing.plugin"},
         "visioncore_engine": {name: name for name in ("visioncore_common", "visioncore_neural")},
     }
 

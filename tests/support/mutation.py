@@ -12,7 +12,7 @@ import signal
 import sys
 import types
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,10 +21,12 @@ from mutation_rules import RULES
 from visioncore_engine.component import resolve_address
 from visioncore_engine.testing import Case, checks_of
 
-__all__ = ["Fault", "Mutant", "killer", "mutants_of", "with_builder"]
+__all__ = ["Fault", "Mutant", "every_mutant", "killer", "mutants_of", "with_builder"]
 
 LIMIT = 60  # seconds that the checks of one mutant may take
 MOST = 2  # mutants of one component by one rule
+ONCE = ("move the process", "draw when built")  # alike for all components
+CHANGED = (ast.AnnAssign, ast.Assign, ast.Attribute, ast.Call, ast.For, ast.FunctionDef, ast.Return)
 LAST = ("cost_is_that_of_a_batch", "plan_goes_beyond_16_million_windows", "resume_leaves_no_trace")  # they take longest
 
 
@@ -67,7 +69,7 @@ class Mutant:
 
     @property
     def title(self) -> str:
-        return f"{self.case} {self.rule}: {self.line}"
+        return f"{self.case}: {self.rule}: {self.line}"
 
     @contextlib.contextmanager
     def loaded(self) -> Iterator[Case]:
@@ -96,6 +98,18 @@ def with_builder(case: Case, build: str) -> Case:
     return replace(case, registry=replace(registry, entries=entries))
 
 
+def every_mutant(cases: Iterable[Case]) -> Iterator[Mutant]:
+    """All mutants; what is alike for all components is done to one of each kind."""
+    number, done = 0, set()
+    for case in cases:
+        for mutant in mutants_of(case, number):
+            key = (case.kind, mutant.rule)
+            if mutant.rule not in ONCE or key not in done:
+                done.add(key)
+                number += 1
+                yield mutant
+
+
 def mutants_of(case: Case, start: int) -> Iterator[Mutant]:
     """Every mutant of a component, by every rule, in the order of the source."""
     entry = case.entry
@@ -106,19 +120,20 @@ def mutants_of(case: Case, start: int) -> Iterator[Mutant]:
         return
     tree = ast.parse(Path(inspect.getfile(module)).read_text(encoding="utf-8"))
     wanted = _reachable(tree, attribute)
+    places = [place for place, node in enumerate(ast.walk(tree)) if isinstance(node, CHANGED) and _inside(node, wanted)]
     number = start
     for rule, change in RULES.items():
-        made = 0
-        for index, node in enumerate(ast.walk(tree)):
-            if made == MOST or not _inside(node, wanted):
-                continue
-            mutated = copy.deepcopy(tree)
-            twin = _nth(mutated, index)
-            line = change(twin, mutated, case)
+        made, work = 0, copy.deepcopy(tree)
+        nodes = list(ast.walk(work))
+        for place in places:
+            if made == MOST:
+                break
+            line = change(nodes[place], work, case)  # which leaves the tree alone where it says None
             if line is None:
                 continue
-            ast.fix_missing_locations(mutated)
-            yield Mutant(case, rule, line, mutated, number)
+            yield Mutant(case, rule, line, ast.fix_missing_locations(work), number)
+            work = copy.deepcopy(tree)
+            nodes = list(ast.walk(work))
             number += 1
             made += 1
 
@@ -136,10 +151,6 @@ def killer(case: Case) -> str | None:
             except (Exception, SystemExit):  # noqa: BLE001 - whatever a faulty component raises, a test would fail
                 return check.name
     return None
-
-
-def _nth(tree: ast.Module, index: int) -> ast.AST:
-    return next(node for place, node in enumerate(ast.walk(tree)) if place == index)
 
 
 def _reachable(tree: ast.Module, name: str) -> list[tuple[int, int]]:

@@ -38,6 +38,17 @@ def _replace(tree, old, new):
                         value[number] = new
 
 
+def _everywhere(tree, node, new):
+    """Put another node in the place of every one like this; None where this is not the first of them."""
+    text = ast.unparse(node)
+    twins = [other for other in ast.walk(tree) if isinstance(other, ast.Attribute) and ast.unparse(other) == text]
+    if twins[0] is not node:
+        return None
+    for twin in twins:
+        _replace(tree, twin, new)
+    return text
+
+
 def _text(node):
     return " ".join(ast.unparse(node).split())[:60]
 
@@ -81,12 +92,7 @@ def ignore_an_option(node, tree, case):
     value = getattr(options, node.attr)
     if not isinstance(value, bool | int | float | str | type(None)) or value is PydanticUndefined:
         return None
-    for twin in [other for other in ast.walk(tree) if isinstance(other, ast.Attribute)]:
-        if ast.unparse(twin) == ast.unparse(node):
-            if twin is not node and twin.lineno < node.lineno:
-                return None  # one mutant for each option
-            _replace(tree, twin, ast.Constant(value))
-    return node.attr
+    return _everywhere(tree, node, ast.Constant(value))
 
 
 def drop_a_mask(node, tree, case):
@@ -138,12 +144,7 @@ def ignore_the_seed(node, tree, case):
 def ignore_the_epoch(node, tree, case):
     """Every epoch is the first."""
     if isinstance(node, ast.Attribute) and ast.unparse(node) == "position.epoch":
-        for twin in [other for other in ast.walk(tree) if isinstance(other, ast.Attribute)]:
-            if ast.unparse(twin) == "position.epoch":
-                if twin is not node and twin.lineno < node.lineno:
-                    return None
-                _replace(tree, twin, ast.Constant(0))
-        return "position.epoch"
+        return _everywhere(tree, node, ast.Constant(0))
     return None
 
 

@@ -1,4 +1,4 @@
-"""The sampler `bootstrap` draws what it says, and the same again."""
+"""The sampler `bootstrap` draws what it says, whatever the power."""
 
 from __future__ import annotations
 
@@ -34,16 +34,6 @@ def test_frequencies_follow_the_power_of_valid_predictions(power: float) -> None
     frequencies = np.bincount(windows, minlength=5) / len(windows)
     assert frequencies[1] == 0  # a window without a valid prediction is never drawn
     np.testing.assert_allclose(frequencies, expected, atol=5 * np.sqrt(0.25 / len(windows)))
-
-
-def test_a_batch_depends_on_its_position_only() -> None:
-    one, other = sampler(batch_size=40), sampler(batch_size=40)
-    other.batch(Position(epoch=0, step=5, global_step=5))  # another order of calls
-    for epoch, step in [(0, 0), (0, 1), (3, 1)]:
-        first = one.batch(Position(epoch, step, 0))
-        np.testing.assert_array_equal(first, other.batch(Position(epoch, step, 99)))
-    assert not np.array_equal(one.batch(Position(0, 0, 0)), one.batch(Position(0, 1, 1)))
-    assert not np.array_equal(one.batch(Position(0, 0, 0)), one.batch(Position(1, 0, 2)))
 
 
 def test_batches_count_predictions_and_an_epoch_holds_as_many_as_the_data() -> None:

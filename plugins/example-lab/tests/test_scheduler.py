@@ -35,10 +35,3 @@ def test_slopes_must_fit_and_the_run_must_end() -> None:
         factors(10, warmup_steps=9, cooldown=0.2)
     with pytest.raises(ConfigError, match="end"):
         Trapezoid(TrapezoidOptions(), SchedulerFacts(total_steps=None, steps_per_epoch=5))
-
-
-def test_there_is_no_state() -> None:
-    scheduler = Trapezoid(TrapezoidOptions(), SchedulerFacts(total_steps=10, steps_per_epoch=5))
-    scheduler.observe({"val/loss": 1.0})
-    scheduler.restore(scheduler.state())
-    assert scheduler.state() == {}
