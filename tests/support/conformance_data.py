@@ -10,13 +10,14 @@ from typing import Any
 import h5py
 import numpy as np
 
-from visioncore_engine.contracts import DatasetFacts, EvaluatorFacts, MetricFacts
+from visioncore_engine.contracts import EvaluatorFacts, MetricFacts, ModelFacts
 from visioncore_engine.testing import Case, Given
 from visioncore_engine.testing.folder import fresh_folder
 from visioncore_engine.testing.scenes.dataset import DatasetScene
 from visioncore_engine.testing.scenes.evaluator import EvaluatorScene
 from visioncore_engine.testing.scenes.flow import FAMILIES, TASK
 from visioncore_engine.testing.scenes.metric import MetricScene
+from visioncore_engine.testing.scenes.model import ModelScene
 from visioncore_neural.data.folder import write_session
 from visioncore_neural.recording import SPLITS, Recording
 from visioncore_neural.testing import example_recording, preparation_scene, reader_scene
@@ -189,12 +190,16 @@ ARRAYS_VARIANTS = {
 # -- evaluators
 
 
+@cache
+def simulation() -> Any:
+    """A simulation that is opened once: nothing of it changes."""
+    return Case("dataset", "synthetic_v1", options={**SYNTHETIC, "num_units": 2}).build(DatasetScene())
+
+
 def simulated_scene(case: Case) -> EvaluatorScene:
     """A simulation, and a small encoder of it: the evaluator asks the data for their truth."""
-    dataset = Case("dataset", "synthetic_v1", options=SYNTHETIC).build(DatasetScene(DatasetFacts(seed=0)))
-    from visioncore_engine.testing.scenes.model import ModelFacts, ModelScene
-
-    core = {"name": "learnable_temporal", "kernel_size": 4, "num_channels": 2}
+    dataset = simulation()
+    core = {"name": "learnable_temporal", "kernel_size": 3, "num_channels": 2}
     encoder = Case("model", "encoder", options={"core": [core]}).build(ModelScene(ModelFacts(dataset.groups, 0)))
     return EvaluatorScene(EvaluatorFacts(dataset.groups), encoder.eval(), lambda hidden: dataset, maskable=False)
 
@@ -207,6 +212,9 @@ CASES: tuple[Case, ...] = (
     Case("modulator", "concat", variants={"inputs": ["eyepos"]}),
     Case("modulator", "scalar_gain", variants={"side": "eyepos"}),
     Case("modulator", "film", variants={"inputs": ["eyepos"]}),
+    Case("loss", "cross_entropy", variants={"label_smoothing": 0.1}),
+    Case("metric", "cc_norm", variants={"min_cc_max": 0.99}),
+    Case("metric", "feve", variants={"min_fev": 0.95}),
     Case("metric", "accuracy", options={"task": TASK}, variants={"task": "other"}, scene=two_tasks),
     Case("reader", "folder", scene=reader_scene(write_folder)),
     Case("reader", "npz", variants=ARCHIVE_VARIANTS, scene=reader_scene(write_npz, **ARCHIVED)),
@@ -217,5 +225,5 @@ CASES: tuple[Case, ...] = (
     Case("dataset", "synthetic_v1", options=SYNTHETIC),
     Case("dataset", "sessions", options=SESSIONS, variants=SESSIONS_VARIANTS, scene=sessions_scene),
     Case("dataset", "arrays", options=ARRAYS, variants=ARRAYS_VARIANTS, scene=examples_scene),
-    Case("evaluator", "ground_truth", scene=simulated_scene),
+    Case("evaluator", "ground_truth", options={"num_predictions": 20}, scene=simulated_scene),
 )

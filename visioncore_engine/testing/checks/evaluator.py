@@ -23,6 +23,7 @@ __all__ = [
     "model_is_left_as_it_was",
     "nothing_is_kept_between_calls",
     "result_is_well_formed",
+    "tables_leave_no_group_out",
 ]
 
 _CLOSE = {"rtol": 1e-5, "atol": 1e-6}
@@ -33,11 +34,6 @@ def _scene(case: Case) -> tuple[EvaluatorScene, Evaluator]:
     assert isinstance(scene, EvaluatorScene), f"the scene of {case} must be a {EvaluatorScene.__name__}"
     evaluator: Evaluator = case.build(scene)
     return scene, evaluator
-
-
-def _numbers(result: Result) -> Result:
-    """Result without pictures, which may differ by a rounding."""
-    return Result(scalars=result.scalars, columns=result.columns, tables=result.tables)
 
 
 @check("evaluator")
@@ -52,23 +48,36 @@ def result_is_well_formed(case: Case) -> None:
 
 
 @check("evaluator")
+def tables_leave_no_group_out(case: Case) -> None:
+    """A table with a row for a group has rows for all groups."""
+    scene, evaluator = _scene(case)
+    names = [group.name for group in scene.facts.groups]
+    for title, table in scene.evaluate(evaluator).tables.items():
+        named = [name for name in names if any(name in row.values() for row in table.rows)]
+        lacking = [name for name in names if name not in named]
+        assert not named or not lacking, (
+            f"table {title!r} has rows for {', '.join(named)}, none for {', '.join(lacking)}"
+        )
+
+
+@check("evaluator")
 def evaluated_twice_it_is_the_same(case: Case) -> None:
     """Called again, on the same or another instance, it finds the same."""
     scene, evaluator = _scene(case)
-    first = _numbers(evaluator.evaluate(scene.evaluation()))
-    expect_same(first, _numbers(evaluator.evaluate(scene.evaluation())), "evaluated again, it finds something else")
+    first = scene.evaluate(evaluator)
+    expect_same(first, scene.evaluate(evaluator), "evaluated again, it finds something else")
     fresh: Evaluator = case.build(scene)
-    expect_same(first, _numbers(fresh.evaluate(scene.evaluation())), "another instance finds something else")
+    expect_same(first, scene.evaluate(fresh), "another instance finds something else")
 
 
 @check("evaluator")
 def nothing_is_kept_between_calls(case: Case) -> None:
     """On other data it finds what a fresh instance finds there: a run evaluates several splits."""
     scene, evaluator = _scene(case)
-    evaluator.evaluate(scene.evaluation())
+    scene.evaluate(evaluator)
     other = replace(scene, split=scene.other_split)
     fresh: Evaluator = case.build(scene)
-    expected, found = (_numbers(one.evaluate(other.evaluation())) for one in (fresh, evaluator))
+    expected, found = (other.evaluate(one) for one in (fresh, evaluator))
     expect_same(expected, found, f"after another split, it finds something else on {other.split!r}")
 
 
@@ -76,9 +85,9 @@ def nothing_is_kept_between_calls(case: Case) -> None:
 def cut_of_the_data_does_not_matter(case: Case) -> None:
     """Batches of any size give the same."""
     scene, evaluator = _scene(case)
-    expected = _numbers(evaluator.evaluate(scene.evaluation()))
+    expected = scene.evaluate(evaluator)
     for size in (1, 1000):
-        found = _numbers(evaluator.evaluate(scene.evaluation(batch_size=size)))
+        found = scene.evaluate(evaluator, batch_size=size)
         law = f"in batches of {size} it finds something else: add up over batches, and divide at the end"
         expect_same(expected, found, law, **_CLOSE)
 
@@ -89,9 +98,9 @@ def masked_values_never_count(case: Case) -> None:
     scene, evaluator = _scene(case)
     if not scene.maskable:
         return  # the scene's data cannot be changed under their masks
-    expected = _numbers(evaluator.evaluate(scene.evaluation()))
+    expected = scene.evaluate(evaluator)
     for value in POISONS:
-        found = _numbers(evaluator.evaluate(scene.evaluation(hidden=value)))
+        found = scene.evaluate(evaluator, hidden=value)
         expect_same(expected, found, f"{value} under a false mask shows in what it finds")
 
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from visioncore_engine.contracts import Group, Loss
+from visioncore_engine.contracts import Group, Loss, LossFacts
+from visioncore_engine.errors import UserError
 from visioncore_engine.testing.case import Case
 from visioncore_engine.testing.checking import check
 from visioncore_engine.testing.observed import expect_same
-from visioncore_engine.testing.scenes.flow import POISONS, expand_mask, poison, take, unmask
-from visioncore_engine.testing.scenes.loss import LossScene
+from visioncore_engine.testing.scenes.flow import FAMILIES, POISONS, expand_mask, poison, take, unmask
+from visioncore_engine.testing.scenes.loss import LossScene, refused_families
+from visioncore_engine.testing.settings import in_every_setting
 
 __all__ = [
     "columns_are_apart",
@@ -22,6 +25,8 @@ __all__ = [
     "masked_values_reach_nothing",
     "nothing_valid_weighs_nothing",
     "numbers_that_are_not_finite_show",
+    "single_precision_is_about_right",
+    "targets_of_other_kinds_are_refused",
     "terms_are_as_declared",
     "windows_are_left_alone",
 ]
@@ -38,6 +43,7 @@ def _each(case: Case) -> Iterator[tuple[LossScene, Loss, dict[str, Tensor], Grou
 
 
 @check("loss")
+@in_every_setting
 def terms_are_as_declared(case: Case) -> None:
     """Weights and sums have the same terms, named by task, of shape (N,) or (1,); weights are float64 and >= 0."""
     for scene, loss, outputs, group in _each(case):
@@ -61,6 +67,7 @@ def terms_are_as_declared(case: Case) -> None:
 
 
 @check("loss")
+@in_every_setting
 def nothing_valid_weighs_nothing(case: Case) -> None:
     """Where no value is valid, weights, sums and gradients are zero, not NaN."""
     for scene, loss, outputs, group in _each(case):
@@ -73,6 +80,7 @@ def nothing_valid_weighs_nothing(case: Case) -> None:
 
 
 @check("loss")
+@in_every_setting
 def masked_values_reach_nothing(case: Case) -> None:
     """What stands under a false mask, NaN or any number, reaches neither weights nor sums nor gradients."""
     for scene, loss, outputs, group in _each(case):
@@ -88,6 +96,7 @@ def masked_values_reach_nothing(case: Case) -> None:
 
 
 @check("loss")
+@in_every_setting
 def numbers_that_are_not_finite_show(case: Case) -> None:
     """An output that counts and is not finite makes the sum not finite: the engine must see it."""
     for _, loss, outputs, group in _each(case):
@@ -98,6 +107,7 @@ def numbers_that_are_not_finite_show(case: Case) -> None:
 
 
 @check("loss")
+@in_every_setting
 def mask_may_be_shared_by_columns(case: Case) -> None:
     """A mask (B, L, 1) for all columns is the same as the mask (B, L, N) that repeats it."""
     for scene, loss, outputs, group in _each(case):
@@ -108,6 +118,7 @@ def mask_may_be_shared_by_columns(case: Case) -> None:
 
 
 @check("loss")
+@in_every_setting
 def cut_of_the_batch_does_not_matter(case: Case) -> None:
     """Weights and sums of a batch are the sums of those of its parts, in any order."""
     for _, loss, outputs, group in _each(case):
@@ -124,6 +135,7 @@ def cut_of_the_batch_does_not_matter(case: Case) -> None:
 
 
 @check("loss")
+@in_every_setting
 def gradient_is_that_of_the_sum(case: Case) -> None:
     """The gradient equals finite differences."""
     for scene, loss, outputs, group in _each(case):
@@ -146,6 +158,35 @@ def gradient_is_that_of_the_sum(case: Case) -> None:
 
 
 @check("loss")
+@in_every_setting
+def single_precision_is_about_right(case: Case) -> None:
+    """Outputs and windows in float32 give the same sums and gradients, to rounding."""
+    for scene, loss, outputs, group in _each(case):
+        exact = scene.gradients(loss, outputs, group)
+        single = {task: value.float() for task, value in outputs.items()}
+        rounded = scene.gradients(loss, single, group.to("cpu", torch.float32))
+        widened = tuple({name: value.double() for name, value in part.items()} for part in rounded)
+        expect_same(exact, widened, "in float32 the loss is another one", rtol=1e-3, atol=1e-3)
+
+
+@check("loss")
+def targets_of_other_kinds_are_refused(case: Case) -> None:
+    """Targets that it does not take are the user's mistake in any group, not in the first alone."""
+    scene = case.scene_of()
+    assert isinstance(scene, LossScene), f"the scene of {case} must be a {LossScene.__name__}"
+    if case.scene is not None:
+        return  # whoever gives the scene knows what the loss takes
+    for name in refused_families(case):
+        stranger = replace(FAMILIES[name]()[1], name="stranger")
+        try:
+            case.build(LossScene(LossFacts((*scene.groups, stranger))))
+        except UserError:
+            continue
+        raise AssertionError(f"targets of kind {name!r} are refused in the first group, and taken in the last")
+
+
+@check("loss")
+@in_every_setting
 def columns_are_apart(case: Case) -> None:
     """A term with a value per column takes each from its own column."""
     for scene, loss, outputs, group in _each(case):
@@ -163,6 +204,7 @@ def columns_are_apart(case: Case) -> None:
 
 
 @check("loss")
+@in_every_setting
 def windows_are_left_alone(case: Case) -> None:
     """Neither outputs nor windows are changed in place."""
     for scene, loss, outputs, group in _each(case):

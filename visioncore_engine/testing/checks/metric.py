@@ -11,17 +11,21 @@ import torch
 from torch import Tensor
 
 from visioncore_engine.contracts import Metric, MetricFacts, Result
+from visioncore_engine.errors import UserError
 from visioncore_engine.testing.case import Case
 from visioncore_engine.testing.checking import check
 from visioncore_engine.testing.checks.result import expect_well_formed
-from visioncore_engine.testing.observed import expect_same
-from visioncore_engine.testing.scenes.flow import POISONS, expand_mask, poison, unmask
-from visioncore_engine.testing.scenes.metric import MetricScene, States
+from visioncore_engine.testing.observed import difference, expect_same
+from visioncore_engine.testing.scenes.flow import FAMILIES, POISONS, expand_mask, poison, unmask
+from visioncore_engine.testing.scenes.metric import MetricScene, States, refused_families
+from visioncore_engine.testing.settings import in_every_setting
 
 __all__ = [
     "columns_without_a_valid_value_are_not_scored",
     "compute_changes_nothing",
     "cut_of_the_data_does_not_matter",
+    "degenerate_columns_are_stable",
+    "every_column_counts",
     "groups_without_a_valid_value_count_for_nothing",
     "logged_names_are_declared",
     "mask_may_be_shared_by_columns",
@@ -31,6 +35,7 @@ __all__ = [
     "rounding_is_that_of_float64",
     "statistics_add_up",
     "statistics_start_at_zero",
+    "targets_of_other_kinds_are_refused",
     "windows_are_left_alone",
 ]
 
@@ -50,6 +55,7 @@ def _names(case: Case) -> tuple[str, ...]:
 
 
 @check("metric")
+@in_every_setting
 def statistics_start_at_zero(case: Case) -> None:
     """Statistics of nothing are zeros in float64."""
     scene, metric = _scene(case)
@@ -61,6 +67,7 @@ def statistics_start_at_zero(case: Case) -> None:
 
 
 @check("metric")
+@in_every_setting
 def cut_of_the_data_does_not_matter(case: Case) -> None:
     """Scores are the same for any cut into batches, and in any order."""
     scene, metric = _scene(case)
@@ -79,6 +86,7 @@ def cut_of_the_data_does_not_matter(case: Case) -> None:
 
 
 @check("metric")
+@in_every_setting
 def statistics_add_up(case: Case) -> None:
     """The statistics of two parts, added, are those of the whole: processes add theirs."""
     scene, metric = _scene(case)
@@ -98,6 +106,7 @@ def statistics_add_up(case: Case) -> None:
 
 
 @check("metric")
+@in_every_setting
 def masked_values_never_count(case: Case) -> None:
     """What stands under a false mask, NaN or any number, changes nothing."""
     scene, metric = _scene(case)
@@ -109,6 +118,7 @@ def masked_values_never_count(case: Case) -> None:
 
 
 @check("metric")
+@in_every_setting
 def mask_may_be_shared_by_columns(case: Case) -> None:
     """A mask (B, L, 1) for all columns is the same as the mask (B, L, N) that repeats it."""
     scene, metric = _scene(case)
@@ -120,6 +130,7 @@ def mask_may_be_shared_by_columns(case: Case) -> None:
 
 
 @check("metric")
+@in_every_setting
 def nothing_valid_is_nan(case: Case) -> None:
     """Where nothing is valid the score is NaN, never a number that could be taken for one."""
     scene, metric = _scene(case)
@@ -135,6 +146,7 @@ def nothing_valid_is_nan(case: Case) -> None:
 
 
 @check("metric")
+@in_every_setting
 def columns_without_a_valid_value_are_not_scored(case: Case) -> None:
     """A column without a valid value is NaN, and the others are as if it were not there."""
     scene, metric = _scene(case)
@@ -156,6 +168,7 @@ def columns_without_a_valid_value_are_not_scored(case: Case) -> None:
 
 
 @check("metric")
+@in_every_setting
 def groups_without_a_valid_value_count_for_nothing(case: Case) -> None:
     """A group without a valid value leaves the scores over all groups as if it were not there."""
     scene, metric = _scene(case)
@@ -174,6 +187,7 @@ def _some(result: Result, names: list[str]) -> dict[str, float]:
 
 
 @check("metric")
+@in_every_setting
 def logged_names_are_declared(case: Case) -> None:
     """`Component.logs` is true: every name is logged, and nothing else but the same for a group or a label."""
     scene, metric = _scene(case)
@@ -189,6 +203,7 @@ def logged_names_are_declared(case: Case) -> None:
 
 
 @check("metric")
+@in_every_setting
 def result_is_well_formed(case: Case) -> None:
     """Scalars are floats; columns float64 of the group's size; rows of tables have the columns of their table."""
     scene, metric = _scene(case)
@@ -204,6 +219,55 @@ def result_is_well_formed(case: Case) -> None:
 
 
 @check("metric")
+def targets_of_other_kinds_are_refused(case: Case) -> None:
+    """Targets that it does not take are the user's mistake in any group, not in the first alone."""
+    scene, _ = _scene(case)
+    if case.scene is not None:
+        return  # whoever gives the scene knows what the metric takes
+    for name in refused_families(case):
+        stranger = replace(FAMILIES[name]()[1], name="stranger")
+        try:
+            case.build(MetricScene(MetricFacts((*scene.groups, stranger))))
+        except UserError:
+            continue
+        raise AssertionError(f"targets of kind {name!r} are refused in the first group, and taken in the last")
+
+
+@check("metric")
+def every_column_counts(case: Case) -> None:
+    """Other outputs and targets in any column or class of any group change the result."""
+    scene, metric = _scene(case)
+    whole = scene.whole()
+    expected = metric.compute(scene.states(metric, whole))
+    for index, (outputs, group) in enumerate(whole):
+        for column in range(max(target.size for target in scene.groups[index].targets.values())):
+            batches = [*whole]
+            batches[index] = scene.changed(outputs, group, column)
+            found = metric.compute(scene.states(metric, batches))
+            assert difference(expected, found) is not None, (
+                f"what happens in column or class {column} of group {group.name!r} changes nothing that is computed"
+            )
+
+
+@check("metric")
+@in_every_setting
+def degenerate_columns_are_stable(case: Case) -> None:
+    """Where values are constant or few, a score is NaN or the same in any order: never rounding over rounding."""
+    scene, metric = _scene(case)
+    order = [int(row) for row in np.random.default_rng(3).permutation(scene.num)]
+    cuts = [[order], [[row] for row in order], [order[:5], order[5:]]]
+    for what, whole in scene.degenerate().items():
+        expected = metric.compute(scene.states(metric, whole))
+        for parts in cuts:
+            batches = [scene.part(batch, rows) for rows in parts for batch in whole]
+            law = f"{what}, the score depends on the order of the data: say NaN where nothing varies"
+            expect_same(expected, metric.compute(scene.states(metric, batches)), law, rtol=1e-6, atol=1e-6)
+        for group, values in expected.columns.items():
+            assert not np.isinf(values).any(), f"{what}, columns of {group!r} are infinite"
+
+
+@check("metric")
+@in_every_setting
 def rounding_is_that_of_float64(case: Case) -> None:
     """Statistics are summed in float64 whatever the dtype of outputs and targets."""
     scene, metric = _scene(case)
@@ -218,6 +282,7 @@ def _as(outputs: Mapping[str, Tensor], dtype: torch.dtype) -> dict[str, Tensor]:
 
 
 @check("metric")
+@in_every_setting
 def compute_changes_nothing(case: Case) -> None:
     """Scores can be computed twice, and training goes on after that."""
     scene, metric = _scene(case)
@@ -233,6 +298,7 @@ def _copy(states: States) -> States:
 
 
 @check("metric")
+@in_every_setting
 def windows_are_left_alone(case: Case) -> None:
     """Neither outputs nor windows are changed in place."""
     scene, metric = _scene(case)

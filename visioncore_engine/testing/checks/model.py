@@ -14,6 +14,7 @@ from visioncore_engine.testing.observed import expect_same
 from visioncore_engine.testing.scenes.flow import LENGTH, poison, unmask
 from visioncore_engine.testing.scenes.model import ModelScene
 from visioncore_engine.testing.scenes.module import changed_frame, doubled, stirred
+from visioncore_engine.testing.settings import in_every_setting
 
 __all__ = [
     "groups_do_not_see_each_other",
@@ -34,6 +35,7 @@ def _scene(case: Case) -> ModelScene:
 
 
 @check("model")
+@in_every_setting
 def groups_do_not_see_each_other(case: Case) -> None:
     """A group's predictions are the same alone, beside other groups, and in any order of groups."""
     scene = _scene(case)
@@ -48,6 +50,7 @@ def groups_do_not_see_each_other(case: Case) -> None:
 
 
 @check("model")
+@in_every_setting
 def heads_belong_to_names(case: Case) -> None:
     """Weights belong to groups by name: a model built for the groups in another order takes them, and is the same."""
     scene = _scene(case)
@@ -69,6 +72,7 @@ def heads_belong_to_names(case: Case) -> None:
 
 
 @check("model")
+@in_every_setting
 def only_inputs_are_seen(case: Case) -> None:
     """Targets, masks, tags and item numbers never reach a prediction."""
     scene = _scene(case)
@@ -82,6 +86,7 @@ def only_inputs_are_seen(case: Case) -> None:
 
 
 @check("model")
+@in_every_setting
 def predictions_fill_the_window(case: Case) -> None:
     """A window of `history` + L frames gives at least L predictions."""
     scene = _scene(case)
@@ -98,6 +103,7 @@ def predictions_fill_the_window(case: Case) -> None:
 
 
 @check("model")
+@in_every_setting
 def predictions_are_causal(case: Case) -> None:
     """A prediction sees its own frame and no later one, of inputs and of side inputs."""
     scene = _scene(case)

@@ -13,6 +13,7 @@ from visioncore_engine.testing.case import Case
 from visioncore_engine.testing.checking import check
 from visioncore_engine.testing.observed import expect_same
 from visioncore_engine.testing.scenes.module import ModuleScene, Outputs, doubled, draw, stirred, taken
+from visioncore_engine.testing.settings import in_every_setting
 from visioncore_engine.testing.worlds import seeded
 
 __all__ = [
@@ -66,6 +67,7 @@ def fitting_scenes(case: Case, scene: ModuleScene) -> Iterator[tuple[ModuleScene
 
 
 @check(*KINDS)
+@in_every_setting
 def shapes_are_as_declared(case: Case) -> None:
     """Outputs have the declared shape, for one window and for several, short ones and long ones."""
     scene = scene_of(case)
@@ -84,6 +86,7 @@ def shapes_are_as_declared(case: Case) -> None:
 
 
 @check(*KINDS)
+@in_every_setting
 def examples_do_not_leak(case: Case) -> None:
     """A window's output depends on nothing else in its batch."""
     scene = scene_of(case)
@@ -122,6 +125,7 @@ def _rows(outputs: Mapping[str, Tensor], rows: tuple[int, ...]) -> Outputs:
 
 
 @check(*KINDS)
+@in_every_setting
 def order_of_windows_does_not_matter(case: Case) -> None:
     """Windows in another order give the same outputs in that order."""
     scene = scene_of(case)
@@ -133,6 +137,7 @@ def order_of_windows_does_not_matter(case: Case) -> None:
 
 
 @check(*KINDS)
+@in_every_setting
 def eval_mode_is_deterministic(case: Case) -> None:
     """In eval mode two calls are alike and change nothing in the module."""
     scene = scene_of(case)
@@ -149,6 +154,7 @@ def eval_mode_is_deterministic(case: Case) -> None:
 
 
 @check(*KINDS)
+@in_every_setting
 def gradients_reach_everything(case: Case) -> None:
     """Every parameter and every input gets a gradient that is finite and not zero."""
     scene = scene_of(case)
@@ -170,6 +176,7 @@ def gradients_reach_everything(case: Case) -> None:
 
 
 @check(*KINDS)
+@in_every_setting
 def gradient_is_that_of_the_output(case: Case) -> None:
     """Along any direction, inputs and parameters change the output as their gradient says."""
     scene = scene_of(case)
@@ -215,6 +222,7 @@ def _not_finite(gradient: Tensor) -> bool:
 
 
 @check(*KINDS)
+@in_every_setting
 def inputs_are_left_alone(case: Case) -> None:
     """A call changes none of its inputs in place."""
     scene = scene_of(case)
@@ -226,6 +234,7 @@ def inputs_are_left_alone(case: Case) -> None:
 
 
 @check(*KINDS)
+@in_every_setting
 def memory_layout_does_not_matter(case: Case) -> None:
     """Inputs that lie in memory in another way give the same outputs."""
     scene = scene_of(case)
@@ -238,6 +247,7 @@ def memory_layout_does_not_matter(case: Case) -> None:
 
 
 @check(*KINDS)
+@in_every_setting
 def weights_are_all_that_it_is(case: Case) -> None:
     """All parameters exist before the first call, and `state_dict` gives the whole module back, strictly."""
     scene = scene_of(case)
@@ -260,6 +270,7 @@ def weights_are_all_that_it_is(case: Case) -> None:
 
 
 @check(*KINDS)
+@in_every_setting
 def follows_the_dtype(case: Case) -> None:
     """In float64 it computes in float64, in float32 it gives float32."""
     scene = scene_of(case)
@@ -281,6 +292,7 @@ def follows_the_dtype(case: Case) -> None:
 
 
 @check(*KINDS)
+@in_every_setting
 def autocast_to_bfloat16_works(case: Case) -> None:
     """Under autocast to bfloat16 it runs, forwards and backwards, and is about right."""
     scene = scene_of(case)

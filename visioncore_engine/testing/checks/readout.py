@@ -11,11 +11,13 @@ from visioncore_engine.testing.checks import frames, modules
 from visioncore_engine.testing.checks.modules import scene_of
 from visioncore_engine.testing.scenes.module import stirred
 from visioncore_engine.testing.scenes.readout import ReadoutScene
+from visioncore_engine.testing.settings import in_every_setting
 
 __all__ = ["bias_is_added_last", "columns_are_apart", "frames", "modules"]
 
 
 @check("readout")
+@in_every_setting
 def bias_is_added_last(case: Case) -> None:
     """`bias` has a value per column, and what is added to it is added to the output: no nonlinearity comes after."""
     scene = scene_of(case)
@@ -37,6 +39,7 @@ def bias_is_added_last(case: Case) -> None:
 
 
 @check("readout")
+@in_every_setting
 def columns_are_apart(case: Case) -> None:
     """Each column has weights of its own: no parameter entry of the bias' size mixes columns."""
     scene = scene_of(case)

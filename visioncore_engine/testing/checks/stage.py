@@ -7,11 +7,13 @@ from visioncore_engine.testing.checking import check
 from visioncore_engine.testing.checks import frames, modules
 from visioncore_engine.testing.checks.modules import scene_of
 from visioncore_engine.testing.scenes.module import doubled
+from visioncore_engine.testing.settings import in_every_setting
 
 __all__ = ["frames", "long_windows_are_short_ones_side_by_side", "modules"]
 
 
 @check("stage")
+@in_every_setting
 def long_windows_are_short_ones_side_by_side(case: Case) -> None:
     """What a frame's output is does not depend on how long the window around it is."""
     scene = scene_of(case)

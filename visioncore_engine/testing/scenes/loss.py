@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from visioncore_engine.errors import UserError
 from visioncore_engine.testing.case import Case
 from visioncore_engine.testing.scenes.flow import FAMILIES, draw_group, draw_outputs
 
-__all__ = ["LossScene", "scene"]
+__all__ = ["LossScene", "other_scenes", "refused_families", "scene"]
 
 
 @dataclass
@@ -61,15 +62,39 @@ class LossScene:
 
 def scene(case: Case) -> LossScene:
     """Find the kind of targets that the loss takes, by trying; it says so by a `UserError`."""
-    refusals = []
-    for name, make in FAMILIES.items():
-        found = LossScene(LossFacts(make()))
-        try:
-            case.build(found)
-        except UserError as error:
-            refusals.append(f"{name}: {error}")
-            continue
-        return found
+    refusals: dict[str, str] = {}
+    for name in FAMILIES:
+        if (refusal := _refusal(case, name)) is None:
+            return _scene(name)
+        refusals[name] = refusal
     raise AssertionError(
-        f"{case} takes none of the kit's targets; give the case a scene of its own\n" + "\n".join(refusals)
+        f"{case} takes none of the kit's targets; give the case a scene of its own\n" + "\n".join(refusals.values())
     )
+
+
+def other_scenes(case: Case) -> Iterator[tuple[str, Callable[[Case], LossScene]]]:
+    """Every further kind of targets that the loss takes."""
+    taken = [name for name in FAMILIES if _refusal(case, name) is None]
+    for name in taken[1:]:
+        yield f"targets of kind {name!r}", partial(_of_family, name)
+
+
+def refused_families(case: Case) -> list[str]:
+    """Kinds of targets that the loss does not take."""
+    return [name for name in FAMILIES if _refusal(case, name) is not None]
+
+
+def _scene(family: str) -> LossScene:
+    return LossScene(LossFacts(FAMILIES[family]()))
+
+
+def _of_family(family: str, _case: Case) -> LossScene:
+    return _scene(family)
+
+
+def _refusal(case: Case, family: str) -> str | None:
+    try:
+        case.build(_scene(family))
+    except UserError as error:
+        return f"{family}: {error}"
+    return None
