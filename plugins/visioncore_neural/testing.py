@@ -34,27 +34,29 @@ from visioncore_neural.recording import SPLITS, Recording
 
 __all__ = ["example_recording", "preparation_scene", "reader_scene", "recording_view"]
 
-_TRIAL = 20  # frames
+_LONG = 450  # frames of a trial, so that ten of them are not read at once
 _REPEATS = 2  # trials at the end that show one clip
 _PREPARED = ("stim", "behavior", "eyepos")
 _SPLITS = tuple(SPLITS[name] for name in ("train", "train", "validation", "train", "test", "train"))
 
 
-def example_recording(seed: int = 0, **changes: Any) -> Recording:
-    """Make a small recording with every array: trials of 20 frames, in all splits, the last two showing one clip.
+def example_recording(seed: int = 0, *, trial_frames: int = 20, **changes: Any) -> Recording:
+    """Make a small recording with every array: ten trials, in all splits, the last two showing one clip.
 
     Parameters
     ----------
     seed
         Another seed gives other values.
+    trial_frames
+        Frames of a trial.
     **changes
         Fields of `Recording` that differ.
     """
     draws = np.random.default_rng(seed)
-    trial = np.arange(10 * _TRIAL) // _TRIAL
+    trial = np.arange(10 * trial_frames) // trial_frames
     num, repeated = len(trial), trial >= 10 - _REPEATS
     stim = draws.integers(0, 256, (num, 1, 3, 4), dtype=np.uint8)
-    stim[-_TRIAL:] = stim[-2 * _TRIAL : -_TRIAL]
+    stim[-trial_frames:] = stim[-2 * trial_frames : -trial_frames]
     fields: dict[str, Any] = {
         "name": "m1_a",
         "subject": "m1",
@@ -65,7 +67,7 @@ def example_recording(seed: int = 0, **changes: Any) -> Recording:
         "trial": trial.astype(np.int32),
         "units": ("u0", "u1", "u2"),
         "split": np.where(repeated, SPLITS["repeats"], np.array(_SPLITS)[trial % 6]).astype(np.int8),
-        "repeat_frame": np.where(repeated, np.arange(num) % _TRIAL, -1).astype(np.int32),
+        "repeat_frame": np.where(repeated, np.arange(num) % trial_frames, -1).astype(np.int32),
         "repeat_trial": np.where(repeated, trial - (10 - _REPEATS), -1).astype(np.int32),
         "behavior": draws.normal(size=(num, 2)).astype(np.float32),
         "behavior_names": ("running", "pupil"),
@@ -114,8 +116,8 @@ def reader_scene(write: Callable[[Path, Recording], Path], **changes: Any) -> Ca
 def preparation_scene(case: Case) -> PreparationScene:
     """Make the scene of a preparation: for `Case.scene`."""
     del case  # all of them meet the same
-    stim = np.random.default_rng(1).normal(100.0, 30.0, (10 * _TRIAL, 2, 3, 4)).astype(np.float32)
-    recording = example_recording(stim=stim)
+    stim = np.random.default_rng(1).normal(100.0, 30.0, (10 * _LONG, 2, 3, 4)).astype(np.float32)
+    recording = example_recording(trial_frames=_LONG, stim=stim)
     split = np.asarray(recording.split)
     return PreparationScene(
         facts=PreparationFacts(group=recording.name),

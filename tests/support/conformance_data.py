@@ -28,7 +28,10 @@ CONVOLUTION = {"channels": [4, 2], "kernel_size": [2, 3, 3]}
 GROUPS = {"num_groups": Given(2, norm="frame_group", num_groups=1)}
 ENCODER = {
     "adapter": {"name": "affine", "grid_size": 5},
-    "core": [{"name": "conv3d", "channels": [4], "kernel_size": [3, 3, 3]}],
+    "core": [
+        {"name": "learnable_temporal", "kernel_size": 2, "num_channels": 3},
+        {"name": "conv3d", "channels": [4], "kernel_size": [2, 3, 3]},
+    ],
     "modulator": {"name": "concat", "num_channels": 2, "hidden": [3]},
     "recurrent": [{"name": "conv_gru", "hidden_channels": 3, "burn_in": 2}],
 }

@@ -15,7 +15,7 @@ from visioncore_engine.errors import UserError
 from visioncore_engine.testing.case import Case
 from visioncore_engine.testing.checking import check
 from visioncore_engine.testing.checks.result import expect_well_formed
-from visioncore_engine.testing.observed import difference, expect_same
+from visioncore_engine.testing.observed import expect_same
 from visioncore_engine.testing.scenes.flow import FAMILIES, POISONS, expand_mask, poison, unmask
 from visioncore_engine.testing.scenes.metric import MetricScene, States, refused_families
 from visioncore_engine.testing.settings import in_every_setting
@@ -36,6 +36,7 @@ __all__ = [
     "statistics_add_up",
     "statistics_start_at_zero",
     "targets_of_other_kinds_are_refused",
+    "unused_tags_change_nothing",
     "windows_are_left_alone",
 ]
 
@@ -235,8 +236,9 @@ def targets_of_other_kinds_are_refused(case: Case) -> None:
 
 @check("metric")
 def every_column_counts(case: Case) -> None:
-    """Other outputs and targets in any column or class of any group change the result."""
+    """Other outputs and targets in any column or class of any group change the score over all of them."""
     scene, metric = _scene(case)
+    first, *_ = _names(case)
     whole = scene.whole()
     expected = metric.compute(scene.states(metric, whole))
     for index, (outputs, group) in enumerate(whole):
@@ -244,9 +246,22 @@ def every_column_counts(case: Case) -> None:
             batches = [*whole]
             batches[index] = scene.changed(outputs, group, column)
             found = metric.compute(scene.states(metric, batches))
-            assert difference(expected, found) is not None, (
-                f"what happens in column or class {column} of group {group.name!r} changes nothing that is computed"
+            assert expected.scalars[first] != found.scalars[first], (
+                f"what happens in column or class {column} of group {group.name!r} does not change {first!r}"
             )
+
+
+@check("metric")
+def unused_tags_change_nothing(case: Case) -> None:
+    """A tag that could have more values than ever occur changes no score."""
+    scene, metric = _scene(case)
+    groups = (replace(spec, tags={name: bound + 3 for name, bound in spec.tags.items()}) for spec in scene.groups)
+    other = replace(scene, facts=MetricFacts(tuple(groups)))
+    wider: Metric = case.build(other)
+    expected, found = (
+        one.compute(where.states(one, scene.whole())) for one, where in ((metric, scene), (wider, other))
+    )
+    expect_same(expected, found, "values of a tag that never occur change the scores", **_CLOSE)
 
 
 @check("metric")

@@ -17,6 +17,7 @@ from visioncore_engine.testing.scenes.preparation import PreparationScene
 __all__ = [
     "fit_sees_training_frames_only",
     "frames_stay",
+    "missing_frames_spoil_no_other",
     "nothing_is_fitted_when_applied",
     "recording_is_left_alone",
     "segments_are_not_mixed",
@@ -40,6 +41,19 @@ def fit_sees_training_frames_only(case: Case) -> None:
         other = scene.changed(scene.recording, ~scene.train, value)
         law = "frames that are not trained on change what is fitted: use only those where `train` is True"
         expect_same(expected, preparation.fit(other, scene.train), law)
+
+
+@check("preparation")
+def missing_frames_spoil_no_other(case: Case) -> None:
+    """Training frames whose values are NaN leave the frames of other segments finite."""
+    scene, preparation = _scene(case)
+    lacking = scene.train & (np.cumsum(scene.train) % 7 == 1)
+    recording = scene.changed(scene.recording, lacking, float("nan"))
+    prepared = scene.view(preparation.apply(recording, preparation.fit(recording, scene.train)))
+    others = ~np.isin(scene.segments, scene.segments[lacking])
+    for name, values in prepared.items():
+        spoilt = int(np.count_nonzero(~np.isfinite(np.asarray(values)[others])))
+        assert not spoilt, f"{spoilt} values of {name} are not finite because some training frames are missing"
 
 
 @check("preparation")

@@ -83,7 +83,7 @@ class MetricScene:
         for outputs, group in self.whole():
             flat = {name: torch.full_like(value, 0.1) for name, value in outputs.items()}
             found.setdefault("where outputs are constant", []).append((flat, group))
-            for value in (0.3, 0.0):
+            for value in (0.0, 0.1, 0.3, 0.7, 1.1):
                 targets = {name: _constant(target, value) for name, target in group.targets.items()}
                 constant = replace(group, targets=targets)
                 found.setdefault(f"where targets are {value}", []).append((outputs, constant))
