@@ -2,35 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-from types import SimpleNamespace
+from conformance_cases import CASES, REGISTRY
 
-import conformance_data
-import conformance_learning
-import importlib_metadata
-
-from visioncore_engine import discover
 from visioncore_engine.component import KINDS
-from visioncore_engine.hookspecs import ENTRY_POINT_GROUP
-from visioncore_engine.testing import cases_of, parametrize_with_checks
-
-SOURCE = Path(__file__).resolve().parents[2] / "plugins" / "example-lab" / "src"
-
-
-def example_lab():
-    """The example package as if it were installed: it need not be, where these tests run."""
-    if str(SOURCE) not in sys.path:
-        sys.path.append(str(SOURCE))
-    import example_lab
-
-    return SimpleNamespace(name="example_lab", value="example_lab", dist=None, load=lambda: example_lab)
-
-
-OURS = ("visioncore_common", "visioncore_neural")
-POINTS = [point for point in importlib_metadata.entry_points(group=ENTRY_POINT_GROUP) if point.name in OURS]
-REGISTRY = discover(entry_points=[*POINTS, example_lab()])
-CASES = cases_of(REGISTRY, cases=(*conformance_learning.CASES, *conformance_data.CASES))
+from visioncore_engine.testing import parametrize_with_checks
 
 
 @parametrize_with_checks(CASES)

@@ -96,8 +96,8 @@ def small_index() -> Index:
 
 
 def big_index() -> Index:
-    """Two groups, the second beyond 2^24 windows; their weights and scores take no memory of their own."""
-    sizes = (2**24 + 2, 2**22 + 1)
+    """Two groups, the second with more than 2^24 windows; their weights and scores take no memory of their own."""
+    sizes = (2**22 + 1, 2**24 + 2**21)
     alike = [np.broadcast_to(np.float64(FRAMES), size) for size in sizes]
     scores = [np.broadcast_to(np.float64(0.5), size) for size in sizes]
     return _index([ListedSource(_spec(number), *pair) for number, pair in enumerate(zip(alike, scores, strict=True))])

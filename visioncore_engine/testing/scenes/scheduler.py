@@ -39,7 +39,7 @@ class SchedulerScene:
 
     def probe(self, built: Scheduler) -> Mapping[str, Any]:
         """Factors of every step of the run and some beyond, with validations in between."""
-        return {"factors": curve(built, self, 0, EPOCHS + 2), "state": built.state()}
+        return {"factors": curve(built, self, 0, EPOCHS + 2)}
 
 
 def curve(scheduler: Scheduler, scene: SchedulerScene, first: int, last: int) -> list[float]:

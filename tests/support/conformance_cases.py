@@ -1,0 +1,34 @@
+"""A case for every built-in component, and every one of the example package."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import conformance_data
+import conformance_learning
+import importlib_metadata
+
+from visioncore_engine import discover
+from visioncore_engine.hookspecs import ENTRY_POINT_GROUP
+from visioncore_engine.testing import cases_of
+
+__all__ = ["CASES", "REGISTRY"]
+
+SOURCE = Path(__file__).resolve().parents[2] / "plugins" / "example-lab" / "src"
+OURS = ("visioncore_common", "visioncore_neural")
+
+
+def _example_lab():
+    """The example package as if it were installed: it need not be, where these tests run."""
+    if str(SOURCE) not in sys.path:
+        sys.path.append(str(SOURCE))
+    import example_lab
+
+    return SimpleNamespace(name="example_lab", value="example_lab", dist=None, load=lambda: example_lab)
+
+
+POINTS = [point for point in importlib_metadata.entry_points(group=ENTRY_POINT_GROUP) if point.name in OURS]
+REGISTRY = discover(entry_points=[*POINTS, _example_lab()])
+CASES = cases_of(REGISTRY, cases=(*conformance_learning.CASES, *conformance_data.CASES))
