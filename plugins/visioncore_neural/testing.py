@@ -34,7 +34,7 @@ from visioncore_neural.recording import SPLITS, Recording
 
 __all__ = ["example_recording", "preparation_scene", "reader_scene", "recording_view"]
 
-_LONG = 450  # frames of a trial, so that ten of them are not read at once
+_LONG = 600  # frames of a trial, so that ten of them are not read at once
 _REPEATS = 2  # trials at the end that show one clip
 _PREPARED = ("stim", "behavior", "eyepos")
 _SPLITS = tuple(SPLITS[name] for name in ("train", "train", "validation", "train", "test", "train"))

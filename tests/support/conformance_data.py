@@ -223,7 +223,7 @@ CASES: tuple[Case, ...] = (
     Case("reader", "npz", variants=ARCHIVE_VARIANTS, scene=reader_scene(write_npz, **ARCHIVED)),
     Case("reader", "hdf5", variants=ARCHIVE_VARIANTS, scene=reader_scene(write_hdf5, **ARCHIVED)),
     Case("preparation", "pixel_norm", scene=preparation_scene),
-    Case("preparation", "standardize", scene=preparation_scene),
+    Case("preparation", "standardize", options={"of": ["stim", "behavior"]}, scene=preparation_scene),
     Case("preparation", "velocity", scene=preparation_scene),
     Case("dataset", "synthetic_v1", options=SYNTHETIC),
     Case("dataset", "sessions", options=SESSIONS, variants=SESSIONS_VARIANTS, scene=sessions_scene),

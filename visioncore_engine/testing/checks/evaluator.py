@@ -19,6 +19,7 @@ from visioncore_engine.testing.scenes.flow import POISONS
 __all__ = [
     "cut_of_the_data_does_not_matter",
     "evaluated_twice_it_is_the_same",
+    "every_column_is_filled",
     "masked_values_never_count",
     "model_is_left_as_it_was",
     "nothing_is_kept_between_calls",
@@ -58,6 +59,19 @@ def tables_leave_no_group_out(case: Case) -> None:
         assert not named or not lacking, (
             f"table {title!r} has rows for {', '.join(named)}, none for {', '.join(lacking)}"
         )
+
+
+@check("evaluator")
+def every_column_is_filled(case: Case) -> None:
+    """No column of a table is NaN in every row, where the data have all that is needed."""
+    scene, evaluator = _scene(case)
+    for title, table in scene.evaluate(evaluator).tables.items():
+        for column in table.columns:
+            values = [row[column] for row in table.rows]
+            assert not values or any(value == value for value in values), (  # noqa: PLR0124 - NaN is unlike itself
+                f"column {column!r} of table {title!r} is NaN in every row; where data lack something, give the case "
+                "a scene whose data have it"
+            )
 
 
 @check("evaluator")

@@ -15,7 +15,7 @@ from visioncore_engine.errors import UserError
 from visioncore_engine.testing.case import Case
 from visioncore_engine.testing.checking import check
 from visioncore_engine.testing.checks.result import expect_well_formed
-from visioncore_engine.testing.observed import expect_same
+from visioncore_engine.testing.observed import difference, expect_same
 from visioncore_engine.testing.scenes.flow import FAMILIES, POISONS, expand_mask, poison, unmask
 from visioncore_engine.testing.scenes.metric import MetricScene, States, refused_families
 from visioncore_engine.testing.settings import in_every_setting
@@ -246,7 +246,7 @@ def every_column_counts(case: Case) -> None:
             batches = [*whole]
             batches[index] = scene.changed(outputs, group, column)
             found = metric.compute(scene.states(metric, batches))
-            assert expected.scalars[first] != found.scalars[first], (
+            assert difference(expected.scalars[first], found.scalars[first]) is not None, (
                 f"what happens in column or class {column} of group {group.name!r} does not change {first!r}"
             )
 

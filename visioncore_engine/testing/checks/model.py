@@ -18,6 +18,7 @@ from visioncore_engine.testing.settings import in_every_setting
 
 __all__ = [
     "groups_do_not_see_each_other",
+    "groups_start_alike",
     "heads_belong_to_names",
     "modules",
     "only_inputs_are_seen",
@@ -69,6 +70,29 @@ def heads_belong_to_names(case: Case) -> None:
         one = scene.run(module, inputs)
         two = turned.run(other, inputs)
     expect_same(one, two, "with the groups in another order, weights belong to other groups", **_CLOSE)
+
+
+@check("model")
+@in_every_setting
+def groups_start_alike(case: Case) -> None:
+    """What a model does with the target means of one group, such as a start at them, it does in every group."""
+    scene = _scene(case)
+    inputs = scene.draw(2, scene.frames(case.build(scene)))
+    moved = {}
+    for index, spec in enumerate(scene.facts.groups):
+        targets = {
+            task: replace(target, mean=tuple(3.0 * mean + 0.1 for mean in target.mean))
+            for task, target in spec.targets.items()
+        }
+        groups = [*scene.facts.groups]
+        groups[index] = replace(spec, targets=targets)
+        other = replace(scene, facts=replace(scene.facts, groups=tuple(groups)))
+        with torch.no_grad():
+            one = scene.run(doubled(case.build(scene)).eval(), inputs)
+            two = other.run(doubled(case.build(other)).eval(), inputs)
+        own = [name for name in one if name.startswith(f"{spec.name}:")]
+        moved[spec.name] = any(not torch.equal(one[name], two[name]) for name in own)
+    assert len(set(moved.values())) == 1, f"other means change what is predicted at the start in some groups: {moved}"
 
 
 @check("model")

@@ -10,11 +10,13 @@ import numpy as np
 from visioncore_engine.contracts import Preparation
 from visioncore_engine.testing.case import Case
 from visioncore_engine.testing.checking import check
-from visioncore_engine.testing.observed import expect_same
-from visioncore_engine.testing.saved import saved_and_loaded
+from visioncore_engine.testing.observed import difference, expect_same
+from visioncore_engine.testing.saved import moved_numbers, saved_and_loaded
 from visioncore_engine.testing.scenes.preparation import PreparationScene
 
 __all__ = [
+    "every_fitted_number_is_used",
+    "every_training_segment_counts",
     "fit_sees_training_frames_only",
     "frames_stay",
     "missing_frames_spoil_no_other",
@@ -45,15 +47,43 @@ def fit_sees_training_frames_only(case: Case) -> None:
 
 @check("preparation")
 def missing_frames_spoil_no_other(case: Case) -> None:
-    """Training frames whose values are NaN leave the frames of other segments finite."""
+    """Training frames whose values are NaN or infinite leave the frames of other segments finite."""
     scene, preparation = _scene(case)
     lacking = scene.train & (np.cumsum(scene.train) % 7 == 1)
-    recording = scene.changed(scene.recording, lacking, float("nan"))
-    prepared = scene.view(preparation.apply(recording, preparation.fit(recording, scene.train)))
     others = ~np.isin(scene.segments, scene.segments[lacking])
-    for name, values in prepared.items():
-        spoilt = int(np.count_nonzero(~np.isfinite(np.asarray(values)[others])))
-        assert not spoilt, f"{spoilt} values of {name} are not finite because some training frames are missing"
+    for value in (float("nan"), float("inf")):
+        recording = scene.changed(scene.recording, lacking, value)
+        with np.errstate(invalid="ignore"):
+            prepared = scene.view(preparation.apply(recording, preparation.fit(recording, scene.train)))
+        for name, values in prepared.items():
+            spoilt = int(np.count_nonzero(~np.isfinite(np.asarray(values)[others])))
+            assert not spoilt, f"{spoilt} values of {name} are not finite because some training frames are {value}"
+
+
+@check("preparation")
+def every_training_segment_counts(case: Case) -> None:
+    """Where some training frames decide what is fitted, those of every training segment do."""
+    scene, preparation = _scene(case)
+    expected = preparation.fit(scene.recording, scene.train)
+    counted = {}
+    for number in np.unique(scene.segments[scene.train]):
+        other = scene.changed(scene.recording, (scene.segments == number) & scene.train, 3.0)
+        counted[int(number)] = difference(expected, preparation.fit(other, scene.train)) is not None
+    ignored = [number for number, counts in counted.items() if not counts]
+    assert not ignored or not any(counted.values()), (
+        f"training frames of the segments {ignored} change nothing that is fitted, those of others do"
+    )
+
+
+@check("preparation")
+def every_fitted_number_is_used(case: Case) -> None:
+    """Another value of any number in the state prepares otherwise."""
+    scene, preparation = _scene(case)
+    state = preparation.fit(scene.recording, scene.train)
+    expected = _view(scene, preparation, state)
+    for place, moved in moved_numbers(state):
+        found = _view(scene, preparation, moved)
+        assert difference(expected, found) is not None, f"the number at {place} of the state changes nothing"
 
 
 @check("preparation")
