@@ -21,6 +21,7 @@ from visioncore_engine.testing.worlds import generators, process_state, seeded
 
 __all__ = [
     "declaration_is_light",
+    "every_entry_of_a_list_acts",
     "every_option_acts",
     "global_generators_are_left_alone",
     "it_builds",
@@ -114,6 +115,33 @@ def every_option_acts(case: Case) -> None:
 
 
 @check()
+def every_entry_of_a_list_acts(case: Case) -> None:
+    """Of an option that holds several values each changes something."""
+    options = case.choose().options
+    current = options.model_dump(mode="json")
+    plain_probe: Any = None
+    for name in own_options(type(options), resolve_address(KINDS[case.kind].options)):
+        value = current[name]
+        if name in case.inert or not isinstance(value, list) or len(value) < 2:
+            continue
+        plain_probe = plain_probe or case.probe()
+        for place in range(len(value)):
+            found = [
+                Given(other)
+                for other in variations(options, name, case.plugins)
+                if isinstance(other, list) and _differing(value, other) == [place]
+            ]
+            acts = _acting(case, found, name, plain_probe)
+            assert acts is not False, f"entry {place} of {name!r} changes nothing: only some of the entries are used"
+
+
+def _differing(one: list[Any], two: list[Any]) -> list[int]:
+    if len(one) != len(two):
+        return []
+    return [place for place, (left, right) in enumerate(zip(one, two, strict=True)) if left != right]
+
+
+@check()
 def same_seed_gives_the_same(case: Case) -> None:
     """Built twice under one seed, it does the same."""
     found = difference(case.probe(), case.probe())
@@ -148,14 +176,21 @@ def process_is_left_alone(case: Case) -> None:
 
 
 def _first_that_acts(case: Case, found: list[Given], name: str, plain_probe: Any) -> bool:
+    return bool(_acting(case, found, name, plain_probe))
+
+
+def _acting(case: Case, found: list[Given], name: str, plain_probe: Any) -> bool | None:
+    """Whether any of these values changes what is observed; None where none of them is valid."""
+    acts: bool | None = None
     for given in found:
         try:
             probe = case.probe(**{**given.others, name: given.value})
         except UserError:  # not valid beside the other options: the next one may be
             continue
-        if difference(plain_probe, probe) is not None:
-            return True
-    return False
+        acts = difference(plain_probe, probe) is not None
+        if acts:
+            break
+    return acts
 
 
 def _known(case: Case, names: tuple[str, ...]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import torch
+
 from visioncore_engine.testing.case import Case
 from visioncore_engine.testing.checking import check
 from visioncore_engine.testing.checks import frames, modules
@@ -9,7 +11,7 @@ from visioncore_engine.testing.checks.modules import scene_of
 from visioncore_engine.testing.scenes.module import doubled
 from visioncore_engine.testing.settings import in_every_setting
 
-__all__ = ["frames", "long_windows_are_short_ones_side_by_side", "modules"]
+__all__ = ["every_channel_starts_alive", "frames", "long_windows_are_short_ones_side_by_side", "modules"]
 
 
 @check("stage")
@@ -30,3 +32,15 @@ def long_windows_are_short_ones_side_by_side(case: Case) -> None:
         f"the same frames in a longer window give another output (by {error:g}): nothing may be averaged or normalised "
         "over the frames of a window"
     )
+
+
+@check("stage")
+@in_every_setting
+def every_channel_starts_alive(case: Case) -> None:
+    """At the start every channel of the output varies with the input: one that is constant learns late or never."""
+    scene = scene_of(case)
+    module = doubled(case.build(scene)).eval()
+    with torch.no_grad():
+        (output,) = scene.run(module, scene.draw(3, scene.frames(module))).values()
+    still = (output.movedim(1, 0).flatten(1).std(1) < 1e-12).nonzero().flatten().tolist()
+    assert not still, f"channels {still} of the output are constant at the start"
