@@ -149,7 +149,47 @@ def _fault(kind, component, builder, origin) -> Fault:
 
 FAULTS: tuple[Fault, ...] = tuple(_fault(*row) for row in _ROWS)
 
+_THE_SAME = "it does the same"
+_OWN = "what comes out is its own affair, and lawful"
+
+# Mutants of data, models and scores that no check finds stand here as well.
 SURVIVORS = {
     "metric:bits_per_spike clamped at zero": "what a score's range is only its author knows; tests/visioncore_neural/"
     "test_metrics.py knows it of this one",
+    "dataset:rendered_shapes: take the first only: for (number, name) in enumerate(SHAPES)": f"{_OWN}: what is drawn "
+    "for a class nobody else can know; tests/visioncore_common/test_shapes.py does",
+    "evaluator:ground_truth: drop a mask: np.where(np.isnan(errors), np.inf, errors)": "in the small simulation every "
+    "centre is found; tests/visioncore_neural/test_evaluators.py has a model that sees nothing",
+    "evaluator:ground_truth: sum in single precision: np.float64": f"{_THE_SAME} to seven digits of a pixel",
+    "evaluator:units: sum in single precision: responses.double()": f"{_THE_SAME}: counts below 2^24 are exact",
+    "evaluator:units: sum in single precision: torch.float64": f"{_THE_SAME}: zeros take the dtype of what stands there",
+    "evaluator:units: take the first only: for result in results.values()": "where the run has no such score, it is "
+    "computed; tests/visioncore_neural/test_evaluators.py knows that the run's own is taken",
+    "loss:poisson: drop a mask: torch.where(valid, counts.to(dtype), one)": f"{_THE_SAME}: rates are masked before and "
+    "losses after, so that masked counts reach neither sum nor gradient",
+    "metric:cc_max: sum in single precision: np.float64": f"{_THE_SAME}: numbers of frames are small and whole",
+    "metric:cc_norm: drop a mask: np.where(variance > CONSTANT * square, variance, np.nan)": f"{_THE_SAME} here: the "
+    "correlation beside it is NaN where the average does not vary",
+    "metric:cc_norm: sum in single precision: np.float64": f"{_THE_SAME}: numbers of frames are small and whole",
+    "metric:correlation_to_average: drop a mask: np.where(sums['n'] >= 2, sums['n'], np.nan)": f"{_THE_SAME}: the "
+    "variance of one pair is 0, and masked once more",
+    "metric:correlation_to_average: drop a mask: np.where(varies, variance_x, np.nan)": f"{_THE_SAME}: the other "
+    "factor is masked alike",
+    "metric:feve: drop a mask: np.where(samples > 0, samples, np.nan)": f"{_THE_SAME}: 0 / 0 is NaN too",
+    "metric:feve: drop a mask: np.where(total > CONSTANT * square, total * samples / (sampl": "what rounding leaves "
+    "of a constant response fell below `min_fev` too, in all that the kit draws",
+    "metric:single_trial_correlation: drop a mask: np.where(sums['n'] >= 2, sums['n'], np.nan)": f"{_THE_SAME}: the "
+    "variance of one pair is 0, and masked once more",
+    "metric:single_trial_correlation: drop a mask: np.where(varies, variance_x, np.nan)": f"{_THE_SAME}: the other "
+    "factor is masked alike",
+    "metric:single_trial_correlation: sum in single precision: torch.float64": f"{_THE_SAME}: zeros take the dtype of "
+    "what they replace",
+    "preparation:standardize: lose a column: np.isfinite(values).sum(0)": f"{_OWN}: which mean it takes away only it "
+    "knows; tests/visioncore_neural/test_preparations.py does",
+    "preparation:standardize: sum in single precision: np.float64": f"{_THE_SAME} to seven digits",
+    "stage:conv_gru: take the first only: for weight in (*torch.split(self.gates.weight.data, hidden), self.candidat": (
+        f"{_OWN}: how weights start; tests/visioncore_neural/test_stages.py knows it of this one"
+    ),
+    "stage:resnet3d: newest first: return output": f"{_OWN}: two blocks turn time round twice, which is another "
+    "module; tests/visioncore_neural/test_stages.py compares it with its formula",
 }
