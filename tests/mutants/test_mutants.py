@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 from faults import FAULTS
 from mutation import killer, with_builder
@@ -16,18 +14,8 @@ WANTED = 0.95
 
 
 @pytest.fixture(scope="session")
-def cases():
-    from conformance_cases import CASES  # which looks all plugins up
-
-    return CASES
-
-
-@pytest.fixture(scope="session")
-def found(cases, tmp_path_factory):
-    made = list(verdicts(cases))
-    lines = [json.dumps(vars(one)) for one in made]
-    (tmp_path_factory.getbasetemp() / "verdicts.jsonl").write_text("\n".join(lines))
-    return made
+def found():
+    return verdicts()
 
 
 @pytest.mark.slow
@@ -53,9 +41,11 @@ def test_the_table_of_the_page_is_that_of_the_verdicts(found):
     assert generated("mutants", table(found)), "stale: run this test with VISIONCORE_WRITE_TABLES=1"
 
 
-def test_a_few_faults_are_found_in_the_fast_tests_too(cases):
+def test_a_few_faults_are_found_in_the_fast_tests_too():
     """One for each kind of quick checks, so that a harness that finds nothing is seen at once."""
-    own = {(case.kind, case.entry.name): case for case in cases}
+    from conformance_cases import CASES  # which looks all plugins up
+
+    own = {(case.kind, case.entry.name): case for case in CASES}
     few = {fault.kind: fault for fault in FAULTS if fault.kind in ("scheduler", "regularizer", "optimizer", "loss")}
     for fault in few.values():
         case: Case = own[fault.kind, fault.component]

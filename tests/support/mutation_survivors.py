@@ -16,6 +16,7 @@ SURVIVORS: dict[str, str] = {
     "its author knows; plugins/example-lab/tests/test_callback.py knows it of this one",
     "launcher:slurm: ignore an option: options.gpus_per_node": "the job still asks for as many; only the comparison "
     "with `trainer.devices` is gone, and tests/visioncore_common/test_slurm.py misses it",
-    "launcher:slurm: take the first only: for (count, times) in re.findall('(\\\\d+)(?:\\\\(x(\\\\d+)\\\\))?', text)": "how "
-    "SLURM writes the tasks of several hosts only tests/visioncore_common/test_slurm.py knows",
+    "launcher:slurm: take the first only: for (count, times) in re.findall('(\\\\d+)(?:\\\\(x(\\\\d+)\\\\))?', text)": (
+        "how SLURM writes the tasks of several hosts only tests/visioncore_common/test_slurm.py knows"
+    ),
 }
