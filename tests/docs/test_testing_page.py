@@ -24,10 +24,11 @@ def test_every_test_of_the_page_passes(tmp_path):
     modules = {name.removesuffix(".py"): text for name, text in files.items() if name.startswith("my_lab")}
     lab = FakeDistribution(tmp_path / "site", "my-lab", modules=modules, entry_points={"my_lab": "my_lab"})
     tests = {name: text for name, text in files.items() if name not in SLOW and name.startswith("test_")}
-    assert len(tests) == 6
+    assert len(tests) == 7
     home = tmp_path / "home"
     home.mkdir()
-    for name, text in tests.items():
+    beside = {name: text for name, text in files.items() if name.startswith("lab_")}
+    for name, text in (tests | beside).items():
         (home / name).write_text(text)
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "not import and not light"],
@@ -38,4 +39,4 @@ def test_every_test_of_the_page_passes(tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert re.search(r"^conformance: 1 component, \d+ checks$", done.stdout, re.MULTILINE)
+    assert re.search(r"^conformance: 2 components, \d+ checks$", done.stdout, re.MULTILINE)

@@ -41,7 +41,7 @@ def bias_is_added_last(case: Case) -> None:
 @check("readout")
 @in_every_setting
 def columns_are_apart(case: Case) -> None:
-    """Each column has weights of its own: no parameter entry of the bias' size mixes columns."""
+    """Each column has weights of its own: its output uses none of another column's."""
     scene = scene_of(case)
     module = stirred(case.build(scene)).eval()
     inputs = scene.draw(2, scene.frames(module))
