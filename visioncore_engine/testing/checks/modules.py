@@ -163,7 +163,7 @@ def gradients_reach_everything(case: Case) -> None:
     inputs = {name: value.requires_grad_() for name, value in scene.draw(3, scene.frames(built)).items()}
     outputs = scene.run(module, inputs)
     total = torch.stack([(value * draw(tuple(value.shape), 3)).sum() for value in outputs.values()]).sum()
-    torch.autograd.backward([total])
+    torch.autograd.backward([_learnable(total)])
     lost = [name for name, value in module.named_parameters() if value.requires_grad and _lost(value.grad)]
     assert not lost, (
         f"no gradient reaches the parameters {', '.join(lost)}: they would never be learned (a `.item()`, `.detach()` "
@@ -188,7 +188,7 @@ def gradient_is_that_of_the_output(case: Case) -> None:
         value.requires_grad_()
     total = _weighed(scene.run(module, inputs))
     moving = [name for name, value in leaves.items() if value.requires_grad]
-    gradients = torch.autograd.grad(total, [leaves[name] for name in moving], allow_unused=True)
+    gradients = torch.autograd.grad(_learnable(total), [leaves[name] for name in moving], allow_unused=True)
     slope = sum(
         float((gradient * directions[name]).sum())
         for name, gradient in zip(moving, gradients, strict=True)
@@ -207,6 +207,11 @@ def gradient_is_that_of_the_output(case: Case) -> None:
         f"along a direction the output changes by {found:g}, its gradient says {slope:g}: a part of it is detached, "
         "rounded on its way, or not what is computed"
     )
+
+
+def _learnable(total: Tensor) -> Tensor:
+    assert total.requires_grad, "no gradient reaches anything: the output is taken out of the graph"
+    return total
 
 
 def _weighed(outputs: Outputs) -> Tensor:
@@ -302,7 +307,9 @@ def autocast_to_bfloat16_works(case: Case) -> None:
     exact = _run(scene, module, inputs)
     with torch.autocast("cpu", torch.bfloat16):
         outputs = scene.run(module, inputs)
-    torch.autograd.backward([torch.stack([value.float().square().sum() for value in outputs.values()]).sum()])
+    torch.autograd.backward(
+        [_learnable(torch.stack([value.float().square().sum() for value in outputs.values()]).sum())]
+    )
     for name, value in outputs.items():
         assert bool(value.isfinite().all()), f"{name}: not finite under autocast to bfloat16"
         error = float((value.detach().float() - exact[name]).abs().mean())

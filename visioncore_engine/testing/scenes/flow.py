@@ -19,6 +19,7 @@ __all__ = [
     "draw_group",
     "draw_outputs",
     "expand_mask",
+    "groups_of",
     "join",
     "map_group",
     "poison",
@@ -69,6 +70,19 @@ FAMILIES: Mapping[str, Callable[[], tuple[GroupSpec, ...]]] = {
     "classes": _classes,
 }
 """Two groups of each kind of target: sequences of columns, or single examples with a class each."""
+
+
+def groups_of(family: str, *, task: str = TASK) -> tuple[GroupSpec, ...]:
+    """Make the two groups of a family whose one task has another name, for components that know only that.
+
+    Parameters
+    ----------
+    family
+        A key of `FAMILIES`.
+    task
+        Name of the task.
+    """
+    return tuple(replace(spec, targets={task: spec.targets[TASK]}) for spec in FAMILIES[family]())
 
 
 def draw_group(

@@ -43,6 +43,7 @@ class LossScene:
         leaves = {task: value.clone().requires_grad_() for task, value in outputs.items()}
         sums = dict(loss(leaves, group))
         total = torch.stack([value.sum() for value in sums.values()]).sum()
+        assert total.requires_grad, "the sum has no gradient: the outputs are taken out of the graph"
         found = torch.autograd.grad(total, list(leaves.values()), allow_unused=True)
         gradients = {
             task: torch.zeros_like(leaf) if gradient is None else gradient
