@@ -161,6 +161,7 @@ SURVIVORS = {
     "evaluator:ground_truth: drop a mask: np.where(np.isnan(errors), np.inf, errors)": "in the small simulation every "
     "centre is found; tests/visioncore_neural/test_evaluators.py has a model that sees nothing",
     "evaluator:ground_truth: sum in single precision: np.float64": f"{_THE_SAME} to seven digits of a pixel",
+    "evaluator:ground_truth: sum in single precision: np.float64 (again)": f"{_THE_SAME} to seven digits of a pixel",
     "evaluator:units: sum in single precision: responses.double()": f"{_THE_SAME}: counts below 2^24 are exact",
     "evaluator:units: sum in single precision: torch.float64": f"{_THE_SAME}: zeros take the dtype beside them",
     "evaluator:units: take the first only: for result in results.values()": "where the run has no such score, it is "
@@ -168,20 +169,7 @@ SURVIVORS = {
     "loss:poisson: drop a mask: torch.where(valid, counts.to(dtype), one)": f"{_THE_SAME}: rates are masked before and "
     "losses after, so that masked counts reach neither sum nor gradient",
     "metric:cc_max: sum in single precision: np.float64": f"{_THE_SAME}: numbers of frames are small and whole",
-    "metric:cc_norm: drop a mask: np.where(variance > CONSTANT * square, variance, np.nan)": f"{_THE_SAME} here: the "
-    "correlation beside it is NaN where the average does not vary",
     "metric:cc_norm: sum in single precision: np.float64": f"{_THE_SAME}: numbers of frames are small and whole",
-    "metric:correlation_to_average: drop a mask: np.where(sums['n'] >= 2, sums['n'], np.nan)": f"{_THE_SAME}: the "
-    "variance of one pair is 0, and masked once more",
-    "metric:correlation_to_average: drop a mask: np.where(varies, variance_x, np.nan)": f"{_THE_SAME}: the other "
-    "factor is masked alike",
-    "metric:feve: drop a mask: np.where(samples > 0, samples, np.nan)": f"{_THE_SAME}: 0 / 0 is NaN too",
-    "metric:feve: drop a mask: np.where(total > CONSTANT * square, total * samples / (sampl": "what rounding leaves "
-    "of a constant response fell below `min_fev` too, in all that the kit draws",
-    "metric:single_trial_correlation: drop a mask: np.where(sums['n'] >= 2, sums['n'], np.nan)": f"{_THE_SAME}: the "
-    "variance of one pair is 0, and masked once more",
-    "metric:single_trial_correlation: drop a mask: np.where(varies, variance_x, np.nan)": f"{_THE_SAME}: the other "
-    "factor is masked alike",
     "metric:single_trial_correlation: sum in single precision: torch.float64": f"{_THE_SAME}: zeros take the dtype of "
     "what they replace",
     "preparation:standardize: lose a column: np.isfinite(values).sum(0)": f"{_OWN}: which mean it takes away only it "

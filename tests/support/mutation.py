@@ -123,7 +123,7 @@ def mutants_of(case: Case, start: int) -> Iterator[Mutant]:
     places = [place for place, node in enumerate(ast.walk(tree)) if isinstance(node, CHANGED) and _inside(node, wanted)]
     number = start
     for rule, change in RULES.items():
-        made, work = 0, copy.deepcopy(tree)
+        made, work, before = 0, copy.deepcopy(tree), ""
         nodes = list(ast.walk(work))
         for place in places:
             if made == MOST:
@@ -131,6 +131,7 @@ def mutants_of(case: Case, start: int) -> Iterator[Mutant]:
             line = change(nodes[place], work, case)  # which leaves the tree alone where it says None
             if line is None:
                 continue
+            line, before = (f"{line} (again)" if line == before else line), line
             yield Mutant(case, rule, line, ast.fix_missing_locations(work), number)
             work = copy.deepcopy(tree)
             nodes = list(ast.walk(work))

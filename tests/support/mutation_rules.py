@@ -13,7 +13,7 @@ __all__ = ["RULES"]
 
 _STATE = ("state", "state_dict")
 _RESTORE = ("restore", "load_state_dict")
-_CALLED = ("batch", "factor", "penalty", "forward", "__call__", "weights")
+_NO_MASK = ("np.nan", "np.inf", "1.0")  # what guards a quotient, or says that there is none
 _IN_TIME = ("stage", "adapter", "modulator", "readout")
 _CONSTANTS = {
     "batch": "np.zeros(1, dtype=np.int64)",
@@ -98,6 +98,8 @@ def ignore_an_option(node, tree, case):
 def drop_a_mask(node, tree, case):
     """``torch.where(mask, value, 0)`` is the value."""
     if not _calls(node, "torch.where", "np.where") or len(node.args) != 3:
+        return None
+    if ast.unparse(node.args[2]) in _NO_MASK:
         return None
     line = _text(node)
     _replace(tree, node, node.args[1])

@@ -7,9 +7,7 @@ __all__ = ["SURVIVORS"]
 _THE_SAME = "it does the same"
 
 SURVIVORS: dict[str, str] = {
-    "sampler:balanced: drop a mask: np.where(used, per_window, 1.0)": f"{_THE_SAME}: the quotient is masked once more",
     "sampler:balanced: sum in single precision: np.float64": f"{_THE_SAME}: numbers of columns are small and whole",
-    "sampler:bootstrap: drop a mask: np.where(valid > 0, valid, 1.0)": f"{_THE_SAME}: 0 ** power is masked once more",
     "sampler:sequential: ignore the seed: facts.seed": f"{_THE_SAME}: it draws nothing",
     "callback:loss_spike: ignore an option: self._options.window": "the other half of the option still acts",
     "callback:scoreboard: take the first only: for (step, value) in self._rows": "what ought to stand in a file only "
