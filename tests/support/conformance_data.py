@@ -211,6 +211,7 @@ CASES: tuple[Case, ...] = (
     Case("adapter", "affine", options={"grid_size": 4}),
     Case("stage", "conv3d", options=CONVOLUTION, variants=GROUPS),
     Case("stage", "resnet3d", options=CONVOLUTION, variants=GROUPS),
+    Case("model", "cnn", options={"channels": [4, 6]}),
     Case("model", "encoder", options=ENCODER, variants={"adapter": {"name": "affine", "grid_size": 3}}),
     Case("modulator", "concat", variants={"inputs": ["eyepos"]}),
     Case("modulator", "scalar_gain", variants={"side": "eyepos"}),
