@@ -9,6 +9,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+import torch
 
 from visioncore_engine.contracts import EvaluatorFacts, MetricFacts, ModelFacts
 from visioncore_engine.testing import Case, Given
@@ -200,17 +201,24 @@ def simulation() -> Any:
 
 
 def simulated_scene(case: Case) -> EvaluatorScene:
-    """A simulation, and a small encoder of it: the evaluator asks the data for their truth."""
+    """A simulation, and a small encoder of it, in which one unit sees nothing: its centre cannot be found."""
     dataset = simulation()
     core = {"name": "learnable_temporal", "kernel_size": 3, "num_channels": 2}
     encoder = Case("model", "encoder", options={"core": [core]}).build(ModelScene(ModelFacts(dataset.groups, 0)))
+    with torch.no_grad():
+        encoder.readout("m1_a").features[0] = 0.0
     return EvaluatorScene(EvaluatorFacts(dataset.groups), encoder.eval(), lambda hidden: dataset, maskable=False)
 
 
 CASES: tuple[Case, ...] = (
     Case("adapter", "affine", options={"grid_size": 4}),
     Case("stage", "conv3d", options=CONVOLUTION, variants=GROUPS),
-    Case("stage", "resnet3d", options=CONVOLUTION, variants=GROUPS),
+    Case(
+        "stage",
+        "resnet3d",
+        options={**CONVOLUTION, "channels": [4, 2, 2]},
+        variants={**GROUPS, "stride": [2, 1, 1]},
+    ),
     Case("model", "cnn", options={"channels": [4, 6]}),
     Case("model", "encoder", options=ENCODER, variants={"adapter": {"name": "affine", "grid_size": 3}}),
     Case("modulator", "concat", variants={"inputs": ["eyepos"]}),

@@ -158,8 +158,6 @@ SURVIVORS = {
     "test_metrics.py knows it of this one",
     "dataset:rendered_shapes: take the first only: for (number, name) in enumerate(SHAPES)": f"{_OWN}: what is drawn "
     "for a class nobody else can know; tests/visioncore_common/test_shapes.py does",
-    "evaluator:ground_truth: drop a mask: np.where(np.isnan(errors), np.inf, errors)": "in the small simulation every "
-    "centre is found; tests/visioncore_neural/test_evaluators.py has a model that sees nothing",
     "evaluator:ground_truth: sum in single precision: np.float64": f"{_THE_SAME} to seven digits of a pixel",
     "evaluator:ground_truth: sum in single precision: np.float64 (again)": f"{_THE_SAME} to seven digits of a pixel",
     "evaluator:units: sum in single precision: responses.double()": f"{_THE_SAME}: counts below 2^24 are exact",
@@ -178,6 +176,4 @@ SURVIVORS = {
     "stage:conv_gru: take the first only: for weight in (*torch.split(self.gates.weight.data, hidden), self.candidat": (
         f"{_OWN}: how weights start; tests/visioncore_neural/test_stages.py knows it of this one"
     ),
-    "stage:resnet3d: newest first: return output": f"{_OWN}: two blocks turn time round twice, which is another "
-    "module; tests/visioncore_neural/test_stages.py compares it with its formula",
 }

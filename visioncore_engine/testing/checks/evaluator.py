@@ -63,9 +63,14 @@ def tables_leave_no_group_out(case: Case) -> None:
 
 @check("evaluator")
 def every_column_is_filled(case: Case) -> None:
-    """No column of a table is NaN in every row, where the data have all that is needed."""
+    """No scalar is NaN, and no column of a table in every row, where the data have all that is needed."""
     scene, evaluator = _scene(case)
-    for title, table in scene.evaluate(evaluator).tables.items():
+    result = scene.evaluate(evaluator)
+    unscored = [name for name, value in result.scalars.items() if value != value]  # noqa: PLR0124 - NaN is unlike itself
+    assert not unscored, (
+        f"{', '.join(unscored)} is NaN; where data lack something, give the case a scene whose data have it"
+    )
+    for title, table in result.tables.items():
         for column in table.columns:
             values = [row[column] for row in table.rows]
             assert not values or any(value == value for value in values), (  # noqa: PLR0124 - NaN is unlike itself
