@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from visioncore_engine.testing import checks_of
+
 TESTS = """
 import pytest
 from visioncore_engine.testing import Case, parametrize_with_checks
@@ -37,7 +39,7 @@ def test_ids_counts_and_expected_failures(session):
     done = session(broken, extra='expected={"it_goes_downhill": "it goes up, which is what is wanted"},')
     assert done.returncode == 0, done.stdout + done.stderr
     assert "test_laws[optimizer:tiny-resume_takes_the_same_path]" in done.stdout
-    assert "conformance: 1 component, 18 checks, 1 expected failure" in done.stdout
+    assert f"conformance: 1 component, {len(checks_of('optimizer'))} checks, 1 expected failure" in done.stdout
     assert "it goes up, which is what is wanted" in done.stdout
 
 

@@ -98,5 +98,5 @@ def test_an_expected_failure_must_be_a_check_and_must_not_be_the_rule():
     with pytest.raises(PluginError, match=r"no such check to fail.*did you mean 'plan_is_pure'"):
         parametrize_with_checks([Case("sampler", "tiny", expected={"plan_is_pur": "reason"}, registry=toys())])
     many = {found.name: "it is broken" for found in checks_of("sampler")[:10]}
-    with pytest.raises(PluginError, match="10 of 21 checks are expected to fail"):
+    with pytest.raises(PluginError, match=f"10 of {len(checks_of('sampler'))} checks are expected to fail"):
         parametrize_with_checks([Case("sampler", "tiny", expected=many, registry=toys())])
