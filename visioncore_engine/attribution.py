@@ -15,13 +15,27 @@ __all__ = ["culprit_of", "missed", "standing_in"]
 _GONE = re.compile(r"(closed|reset) by peer|Broken pipe|remote process exited|ncclRemoteError")
 
 
-def culprit_of(error: BaseException, resolved: Resolved) -> str:
-    """Name the plugin of the innermost frame that belongs to one: ``"plugin 'x' (x-lab==1.2), x.samplers:41: "``.
+def culprit_of(error: BaseException, resolved: Resolved, rank: int = 0) -> str:
+    """Name whose code raised: ``"plugin 'x' (x-lab==1.2), x.samplers:41, called as Sampler.batch on rank 0: "``.
 
-    Empty where no plugin's code is in the traceback.
+    The line is that of the innermost frame that belongs to a plugin; what it was called as is the outermost frame of
+    the same plugin that led there from the engine. Empty where no plugin's code is in the traceback.
     """
-    found = _plugin_frame(reversed(list(traceback.walk_tb(error.__traceback__))), resolved)
-    return f"{found[0]}: " if found else ""
+    frames = list(reversed(list(traceback.walk_tb(error.__traceback__))))
+    found = _plugin_frame(frames, resolved)
+    if not found:
+        return ""
+    inside = frames[[frame for frame, _ in frames].index(found[1]) :]
+    called = found[1]
+    for frame, line in inside:
+        if _module(frame).startswith(("visioncore_engine.", "pytorch_lightning.")):
+            break
+        owner = _plugin_frame([(frame, line)], resolved)
+        if owner and _owner(owner[0]) == _owner(found[0]):
+            called = frame
+        elif owner:
+            break
+    return f"{found[0]}, called as {called.f_code.co_qualname} on rank {rank}: "
 
 
 def missed(error: BaseException) -> str:
@@ -59,6 +73,10 @@ def _plugin_frame(frames: Iterable[tuple[FrameType, int]], resolved: Resolved) -
             if _module(frame) == home or _module(frame).startswith(f"{home}."):
                 return f"plugin {plugin.name!r} ({plugin.origin}), {_module(frame)}:{line}", frame
     return None
+
+
+def _owner(named: str) -> str:
+    return named.rpartition(", ")[0]
 
 
 def _module(frame: FrameType) -> str:

@@ -35,6 +35,8 @@ class Component:
     logs
         For metrics: names of the values it logs, as they follow ``<split>/``; the name itself where empty.
         A monitor must be one of them.
+    former_names
+        What the component was called in earlier releases: a run file that says so still finds it, with a warning.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Component:
     options: str = ""
     version: int = 1
     logs: tuple[str, ...] = ()
+    former_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

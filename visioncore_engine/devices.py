@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import ctypes
+import time
+from collections.abc import Callable
 
 import torch
 
@@ -10,11 +11,7 @@ from visioncore_engine.config import Resolved
 from visioncore_engine.errors import ConfigError, Problem
 from visioncore_engine.launch import Place
 
-__all__ = ["check_devices", "count_gpus", "device_name", "keep_freed_memory", "may_fuse"]
-
-# Of glibc's malloc.h.
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
-_LARGEST = 2**30  # bytes
+__all__ = ["check_devices", "count_gpus", "device_name", "may_fuse", "step_clock"]
 
 
 def count_gpus(resolved: Resolved) -> int:
@@ -80,3 +77,15 @@ def keep_freed_memory() -> None:
 def may_fuse(resolved: Resolved, device: str) -> bool:
     """Whether optimizers may use fused kernels."""
     return resolved.run.trainer.precision != "bf16-true" or device != "cpu"
+
+
+def step_clock(resolved: Resolved) -> Callable[[], float]:
+    """Clock that tells what was computed from what was only started: on a GPU it waits for the GPU."""
+    if not count_gpus(resolved):
+        return time.perf_counter
+
+    def settled() -> float:
+        torch.cuda.synchronize()
+        return time.perf_counter()
+
+    return settled

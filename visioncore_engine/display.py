@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from visioncore_engine.contracts import Table
 
-__all__ = ["ProgressDisplay", "describe_parts", "format_scores", "format_table", "parameter_rows"]
+__all__ = ["ProgressDisplay", "describe_parts", "format_profile", "format_scores", "format_table", "parameter_rows"]
 
 
 def format_table(header: Iterable[str], rows: Iterable[Iterable[Any]], *, width: int = 80) -> str:
@@ -85,6 +85,27 @@ def format_scores(scores: Mapping[str, Mapping[str, float]]) -> str:
         if groups:
             rows = ([group, *(found.get(f"{name}/{group}") for name in main)] for group in groups)
             blocks.append(format_table((split, *main), rows))
+    return "\n\n".join(blocks)
+
+
+def format_profile(found: Mapping[str, Any]) -> str:
+    """What each component cost per step, and what is left for the engine: a table from `Profile.summary`."""
+    inside = [row["ms"] - row["ahead_ms"] for row in found["components"]]
+    whole = found["engine_ms"] + sum(inside)
+    shares = [f"{part / whole:.1%}" if whole else "-" for part in (*inside, found["engine_ms"])]
+    rows = [
+        [f"{row['kind']} {row['name']}", row["plugin"], row["calls"], row["ms"], share]
+        for row, share in zip(found["components"], shares, strict=False)
+    ]
+    rows.append(["the rest", "the engine, backward", None, found["engine_ms"], shares[-1]])
+    sums = [[name, value] for name, value in sorted(found["plugins"].items(), key=lambda item: -item[1])]
+    blocks = [
+        format_table(("component", "plugin", "calls/step", "ms/step", "of a step"), rows),
+        format_table(("plugin", "ms/step"), sums),
+        f"{found['steps']} steps, validations included; what reads ahead beside the steps is no part of them",
+    ]
+    if found["unmeasured"]:
+        blocks.append(f"not measured: {', '.join(found['unmeasured'])}")
     return "\n\n".join(blocks)
 
 

@@ -22,7 +22,9 @@ from visioncore_engine.data.index import Dtype
 from visioncore_engine.data.loader import EvaluationLoader
 from visioncore_engine.describe import compare_content, compare_groups
 from visioncore_engine.errors import DataError, Problem
+from visioncore_engine.failures import failures_named
 from visioncore_engine.folder import RunFolder, write_text
+from visioncore_engine.launch import Place
 from visioncore_engine.objective import predict
 from visioncore_engine.registry import Registry
 from visioncore_engine.restore import TrainedModel, load
@@ -89,19 +91,18 @@ def evaluate(
     CheckpointError
         Where the data have other groups or columns than the checkpoint; each that drifted is named.
     DataError
-        Where a split has no windows, or the content of the data changed since the checkpoint was written, unless
-        ``policies.data_changes`` is ``warn``.
+        Where a split has no windows.
+    RunError
+        Where a plugin fails; names it.
     """
     folder = RunFolder(Path(run_dir))
     resolved = resolved or resolve([folder.run_file], sets, registry=registry)
     path = folder.checkpoint(checkpoint)
-    model = load(path, registry=resolved.registry)
-    own = read_checkpoint(path)["visioncore"]
-    dataset = build_dataset(resolved.run, own["data_state"])
-    compare_groups(dataset.groups, model.groups.values(), str(path))
-    policy = resolved.run.policies.data_changes
-    compare_content(dataset.fingerprints(), own["fingerprints"], str(path), policy=policy)
-    results = {split: evaluate_split(resolved.run, dataset, model, split) for split in splits}
+    with failures_named(resolved, Place(), training=False):
+        model = load(path, registry=resolved.registry)
+        dataset = build_dataset(resolved.run, read_checkpoint(path)["visioncore"]["data_state"])
+        compare_groups(dataset.groups, model.groups.values(), str(path))
+        results = {split: evaluate_split(resolved.run, dataset, model, split) for split in splits}
     write_results(folder, results)
     return results
 

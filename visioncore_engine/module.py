@@ -88,7 +88,8 @@ class TrainingModule(pl.LightningModule):
         data |= {f"windows of {source.group.name}": str(source.num_items) for source in self.parts.index.sources}
         start = {"the checkpoint": self.goes_on_from}
         agree("what to train", {**dict(leaves(self._description["run"])), **data, **start})
-        agree("the plugins", {plugin["name"]: plugin for plugin in self._description["record"]["plugins"]})
+        plugins = [*self._description["record"]["plugins"], self._description["record"]["engine"]]
+        agree("the plugins", {plugin["name"]: {**plugin, "git": None} for plugin in plugins})  # not every host has git
 
     def on_fit_start(self) -> None:
         """Look at what every group uses, once the parameters are where they stay."""

@@ -6,6 +6,7 @@ An options class is the documentation of a block: the field's type, bounds, defa
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -15,10 +16,11 @@ from pydantic_core import PydanticCustomError, core_schema
 from visioncore_engine.component import KINDS, Component, resolve_address
 from visioncore_engine.errors import EngineError, PluginError, Problem, RunError, UserError
 from visioncore_engine.schedule import Scheduled
+from visioncore_engine.tracing import traced
 from visioncore_engine.untouched import untouched
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo
     from pydantic.json_schema import JsonSchemaValue
@@ -35,6 +37,7 @@ __all__ = [
     "SamplerOptions",
     "Slot",
     "choose",
+    "watching",
 ]
 
 
@@ -86,6 +89,8 @@ class Choice:
     ----------
     kind, name, plugin
         What was selected, and the plugin that provides it.
+    origin
+        ``distribution==version`` of the plugin, or its file.
     options
         The validated options.
     id
@@ -104,6 +109,7 @@ class Choice:
     id: str = ""
     where: str = field(default="", compare=False)
     home: str = field(default="", compare=False)
+    origin: str = field(default="", compare=False)
 
     def build(self, facts: Any) -> Any:
         """Import the builder and call it with the options and `facts`.
@@ -124,7 +130,8 @@ class Choice:
         """
         builder = self._import()
         try:
-            built = builder(self.options, facts)
+            with traced(f"built {self.title}"):
+                built = builder(self.options, facts)
         except UserError as error:
             raise error.at(self.where) from error
         except EngineError:
@@ -140,13 +147,16 @@ class Choice:
                     todo=f"a {self.kind} must be a {KINDS[self.kind].returns.partition(':')[2]}",
                 )
             )
+        for watch in _watching:
+            watch(self, built)
         return built
 
     def _import(self) -> Any:
         """Builder of the component."""
         with untouched(self.title, self.where):
             try:
-                return resolve_address(self.component.build, self.home)
+                with traced(f"imported the builder of {self.title}"):
+                    return resolve_address(self.component.build, self.home)
             except ImportError as error:
                 what = str(error)
             except (Exception, SystemExit) as error:  # noqa: BLE001 - a module may do anything; it is named
@@ -155,8 +165,9 @@ class Choice:
 
     @property
     def title(self) -> str:
-        """The component in words: ``stage 'conv3d' of plugin 'visioncore_neural'``."""
-        return f"{self.kind} {self.name!r}" + (f" of plugin {self.plugin!r}" if self.plugin else "")
+        """The component in words: ``stage 'conv3d' of plugin 'visioncore_neural' (visioncore-engine==0.1.0)``."""
+        origin = f" ({self.origin})" if "==" in self.origin else ""  # a single file has the plugin's name
+        return f"{self.kind} {self.name!r}" + (f" of plugin {self.plugin!r}{origin}" if self.plugin else "")
 
     def dump(self) -> dict[str, Any]:
         """Return the block as plain values, filled with defaults, ready for YAML or JSON."""
@@ -177,6 +188,19 @@ class Choice:
         return core_schema.with_info_plain_validator_function(
             cls._validate, serialization=core_schema.plain_serializer_function_ser_schema(Choice.dump)
         )
+
+
+_watching: list[Callable[[Choice, Any], None]] = []
+
+
+@contextmanager
+def watching(watch: Callable[[Choice, Any], None]) -> Iterator[None]:
+    """Show `watch` everything that is built meanwhile: the choice, and what its builder returned."""
+    _watching.append(watch)
+    try:
+        yield
+    finally:
+        _watching.remove(watch)
 
 
 def _missing_members(built: Any, address: str) -> list[str]:

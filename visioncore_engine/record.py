@@ -20,12 +20,13 @@ from typing import Any
 
 import importlib_metadata
 
+from visioncore_engine.component import KINDS
 from visioncore_engine.config import Resolved
-from visioncore_engine.config.secrets import redact, redact_command
 from visioncore_engine.errors import DataError, Problem
-from visioncore_engine.registry import Plugin
+from visioncore_engine.registry import Plugin, contents
+from visioncore_engine.secrets import redact, redact_command
 
-__all__ = ["collect", "from_json", "git_state", "to_json"]
+__all__ = ["collect", "engine", "from_json", "git_state", "to_json"]
 
 _LIBRARIES = ("visioncore-engine", "torch", "pytorch-lightning", "numpy", "pluggy", "pydantic", "h5py")
 _GIT_SECONDS = 10
@@ -43,10 +44,12 @@ def collect(resolved: Resolved, *, data: Mapping[str, Any] | None = None) -> dic
 
     Returns
     -------
-    Plain values: when and how it was started, its seed and digest, the plugins that it uses with their distributions,
-    every component with the hash of its sources, the state of the working folder, the machine, and `data`.
+    Plain values: when and how it was started, its seed and digest, the engine and the plugins that it uses with their
+    distributions and the hash of their code, every component with its contract version and the hash of its sources, the
+    state of the working folder, the machine, and `data`.
     """
-    used = {choice.plugin for _, choice in resolved.choices()}
+    owners = {(plugin.name, plugin.origin): plugin for plugin in resolved.registry.plugins}
+    used = {(choice.plugin, choice.origin) for _, choice in resolved.choices()}
     record = {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "name": resolved.name,
@@ -54,14 +57,18 @@ def collect(resolved: Resolved, *, data: Mapping[str, Any] | None = None) -> dic
         "digest": resolved.digest,
         "command": redact_command(sys.argv),
         "files": {file: _hash(Path(file)) for file in resolved.files},
-        "plugins": [_plugin(plugin, plugin.name in used) for plugin in resolved.registry.plugins],
+        "engine": {**_identity(engine()), **_code(engine())},
+        "contracts": {kind.name: kind.version for kind in KINDS.values()},
+        "plugins": [_plugin(plugin, place in used) for place, plugin in owners.items()],
         "components": [
             {
                 "key": key,
                 "kind": choice.kind,
                 "name": choice.name,
                 "plugin": choice.plugin,
-                "version": choice.component.version,
+                "distribution": owners[choice.plugin, choice.origin].distribution,
+                "distribution_version": owners[choice.plugin, choice.origin].version,
+                "contract_version": choice.component.version,
                 "sources": _sources(choice.home, choice.component.build, choice.component.options),
             }
             for key, choice in resolved.choices()
@@ -123,19 +130,37 @@ def _git(folder: Path, *arguments: str) -> str | None:
     return done.stdout.rstrip("\n") if done.returncode == 0 else None
 
 
+def engine() -> Plugin:
+    """Describe the engine as if it were a plugin."""
+    installed = _distribution(_LIBRARIES[0])
+    url = None if installed is None else _direct_url(installed)
+    editable = isinstance(url, dict) and bool(url.get("dir_info", {}).get("editable"))
+    version = _version(_LIBRARIES[0])
+    return Plugin(name="engine", distribution=_LIBRARIES[0], version=version, module=__package__, editable=editable)
+
+
 def _plugin(plugin: Plugin, used: bool) -> dict[str, Any]:
+    """One row; the files of a plugin that the run does not use are not read."""
+    code = _code(plugin) if used else {"hash": None, "edited": [], "git": None}
+    return {**_identity(plugin), **code, "module": plugin.module, "status": plugin.status, "used": used}
+
+
+def _identity(plugin: Plugin) -> dict[str, Any]:
     installed = _distribution(plugin.distribution) if plugin.distribution else None
     return {
         "name": plugin.name,
         "distribution": plugin.distribution,
         "version": plugin.version,
-        "module": plugin.module,
         "editable": plugin.editable,
         "direct_url": None if installed is None else _direct_url(installed),
-        "source_hash": _hash(Path(plugin.source)) if plugin.source else None,
-        "status": plugin.status,
-        "used": used,
     }
+
+
+def _code(plugin: Plugin) -> dict[str, Any]:
+    """What the code of a plugin is: its hash, files that are not as they were installed, commit of a working tree."""
+    found = contents(plugin)
+    tree = git_state(Path(found.folder)) if found.folder and (plugin.editable or not plugin.distribution) else None
+    return {"hash": found.hash or None, "edited": list(found.edited), "git": tree}
 
 
 def _direct_url(installed: Any) -> Any:

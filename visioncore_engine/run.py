@@ -6,7 +6,7 @@ import json
 import math
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -17,7 +17,7 @@ import torch
 import torch.distributed as dist
 
 from visioncore_engine import record as records
-from visioncore_engine.attribution import culprit_of, missed, standing_in
+from visioncore_engine.attribution import standing_in
 from visioncore_engine.build import Parts, build
 from visioncore_engine.checkpoint import read_checkpoint
 from visioncore_engine.config import Resolved
@@ -26,15 +26,16 @@ from visioncore_engine.data.loader import EvaluationLoader
 from visioncore_engine.data.subset import fixed_part
 from visioncore_engine.devices import check_devices, count_gpus, device_name, keep_freed_memory, may_fuse
 from visioncore_engine.display import describe_parts, parameter_rows
-from visioncore_engine.errors import CheckpointError, EngineError, RunError, Stopped, StorageError
+from visioncore_engine.errors import CheckpointError, Stopped
 from visioncore_engine.evaluation import evaluate_split, write_results
-from visioncore_engine.folder import STORAGE_ERRORS, RunFolder, write_text
+from visioncore_engine.failures import failures_named
+from visioncore_engine.folder import RunFolder, write_text
 from visioncore_engine.launch import Launcher, Place
 from visioncore_engine.launch.entry import Entry, begin, enter
-from visioncore_engine.memory import advice, ran_out_of_memory
 from visioncore_engine.module import TrainingModule
+from visioncore_engine.profiling import Profile
 from visioncore_engine.restore import load
-from visioncore_engine.resume import check_resume, rounding
+from visioncore_engine.resume import check_plugins, check_resume, rounding
 from visioncore_engine.signals import flagged_signals, own_signals
 from visioncore_engine.sinks import Sinks, open_sinks
 from visioncore_engine.trainer import build_trainer, quiet_lightning, train_loader
@@ -50,6 +51,7 @@ class RunResult:
     run_dir: Path
     scores: Mapping[str, float]
     handed_to: str = ""  # who trains it later, where nobody has yet
+    profile: Mapping[str, Any] | None = None  # what `Profile.summary` gave, where the run was measured
 
 
 def dry_build(resolved: Resolved) -> str:
@@ -61,11 +63,14 @@ def dry_build(resolved: Resolved) -> str:
         For everything that training would refuse before its first step.
     """
     device = device_name(resolved)
-    parts = build(resolved, fused=may_fuse(resolved, device))
+    with failures_named(resolved, Place(), training=False):
+        parts = build(resolved, fused=may_fuse(resolved, device))
     return describe_parts(parts, device=device, precision=resolved.run.trainer.precision)
 
 
-def train(resolved: Resolved, *, resume: bool = False, quiet: bool = False) -> RunResult:
+def train(
+    resolved: Resolved, *, resume: bool = False, quiet: bool = False, profile: Profile | None = None
+) -> RunResult:
     """Train a run.
 
     Parameters
@@ -76,6 +81,8 @@ def train(resolved: Resolved, *, resume: bool = False, quiet: bool = False) -> R
         Continue the run's folder from its last checkpoint.
     quiet
         Show nothing.
+    profile
+        Measures what each component costs; the record of the run holds what it found.
 
     Returns
     -------
@@ -89,15 +96,17 @@ def train(resolved: Resolved, *, resume: bool = False, quiet: bool = False) -> R
         Where a plugin or the numbers failed.
     """
     entry = enter(resolved, resume=resume, quiet=quiet, count_gpus=partial(count_gpus, resolved))
-    return train_entered(resolved, entry, quiet=quiet)
+    return train_entered(resolved, entry, quiet=quiet, profile=profile)
 
 
-def train_entered(resolved: Resolved, entry: Entry, *, quiet: bool = False) -> RunResult:
+def train_entered(
+    resolved: Resolved, entry: Entry, *, quiet: bool = False, profile: Profile | None = None
+) -> RunResult:
     """Train in this process, if it is one of those that train; else tell what others did."""
     if entry.place is not None:
         watchdog = _watchdog(resolved, entry.folder, entry.place)
-        with watchdog.running():
-            return _train_here(resolved, entry, entry.place, watchdog, quiet=quiet)
+        with watchdog.running(), nullcontext() if profile is None else profile.watching():
+            return _train_here(resolved, entry, entry.place, watchdog, quiet=quiet, profile=profile)
     folder = entry.folder
     if entry.handed_to:
         return RunResult(folder.path, {}, entry.handed_to)
@@ -116,51 +125,67 @@ def _watchdog(resolved: Resolved, folder: RunFolder, place: Place) -> Watchdog:
     )
 
 
-def _take_device(resolved: Resolved, place: Place) -> str:
-    """Make ready what this process trains on, and name it."""
-    if resolved.run.trainer.threads is not None:
-        torch.set_num_threads(resolved.run.trainer.threads)
-    check_devices(resolved, place)
-    device = device_name(resolved)
-    if device == "cpu":
-        keep_freed_memory()
-    return device
+@dataclass(frozen=True)
+class _Prepared:
+    """What is there before the first step: the parts, the record, and the checkpoint that training goes on from."""
+
+    parts: Parts
+    record: dict[str, Any]
+    saved: tuple[Path, dict[str, Any]] | None
 
 
-def _train_here(resolved: Resolved, entry: Entry, place: Place, watchdog: Watchdog, *, quiet: bool) -> RunResult:
-    """Train in this process, which may be one of several."""
-    run, folder, resume, first = resolved.run, entry.folder, entry.resume, place.rank == 0
-    quiet = quiet or not first
-    saved = _last_checkpoint(folder) if resume else None
+def _prepare(resolved: Resolved, entry: Entry, place: Place) -> _Prepared:
+    """Build the parts; refuse to go on from a checkpoint that is not of this run."""
+    run, folder, first = resolved.run, entry.folder, place.rank == 0
+    saved = _last_checkpoint(folder) if entry.resume else None
+    record = _record(resolved, folder if entry.resume else None)
+    notes = []
     if saved:
-        check_resume(resolved, saved[1]["visioncore"]["run"])
-    device = _take_device(resolved, place)
+        own = saved[1]["visioncore"]
+        check_resume(resolved, own["run"])
+        notes.append(check_plugins(resolved, own["record"], record, str(saved[0])))
+    if run.trainer.threads is not None:
+        torch.set_num_threads(run.trainer.threads)
+    check_devices(resolved, place)
     state = saved[1]["visioncore"]["data_state"] if saved else None
-    parts = build(resolved, fused=may_fuse(resolved, device), state=state)
+    parts = build(resolved, fused=may_fuse(resolved, device_name(resolved)), state=state)
+    record |= {"data": dict(parts.dataset.fingerprints()), "parameters": parameter_rows(parts)}
     if saved:
         check_parts(resolved, parts, saved[1], str(saved[0]))
         if not steps_left(parts, saved[1], str(saved[0])) and first:
             print(f"nothing to do: {folder.path} is finished; scoring it again", file=sys.stderr)  # noqa: T201 - must be seen
-    record = _record(resolved, parts, folder if resume else None)
-    if saved and first:
         size, threads, release = place.world_size, torch.get_num_threads(), record["libraries"]["torch"]
-        if note := rounding(saved[1]["visioncore"], processes=size, threads=threads, torch=release):
-            print(f"warning: {note}", file=sys.stderr)  # noqa: T201 - must be seen
+        notes.append(rounding(saved[1]["visioncore"], processes=size, threads=threads, torch=release))
+    for note in filter(None, notes if first else ()):
+        print(f"warning: {note}", file=sys.stderr)  # noqa: T201 - must be seen
+    return _Prepared(parts, record, saved)
+
+
+def _train_here(
+    resolved: Resolved, entry: Entry, place: Place, watchdog: Watchdog, *, quiet: bool, profile: Profile | None
+) -> RunResult:
+    """Train in this process, which may be one of several."""
+    run, folder, first = resolved.run, entry.folder, place.rank == 0
+    quiet = quiet or not first
+    with failures_named(resolved, place, training=False):
+        prepared = _prepare(resolved, entry, place)
+    parts, record, saved = prepared.parts, prepared.record, prepared.saved
     if first:
-        begin(folder, resolved, keep=resume or entry.begun)
+        begin(folder, resolved, keep=entry.resume or entry.begun)
         write_text(folder.record_file, records.to_json(record))
     if not quiet:
-        print(describe_parts(parts, device=device, precision=run.trainer.precision), flush=True)  # noqa: T201 - asked for
+        print(describe_parts(parts, device=device_name(resolved), precision=run.trainer.precision), flush=True)  # noqa: T201 - asked for
     module = TrainingModule(parts, {"run": resolved.dump(), "record": record})
     module.goes_on_from = f"step {saved[1]['global_step']}" if saved else "the start"
-    with quiet_lightning(), _failures_named(resolved, place):
+    with quiet_lightning(), failures_named(resolved, place):
         resume_ids = saved[1]["visioncore"]["loggers"] if saved else {}
         sinks = open_sinks(resolved, folder.path, resume_ids) if first else Sinks(folder.path)
         trainer = build_trainer(resolved, parts, place, folder=folder, sinks=sinks, watchdog=watchdog, quiet=quiet)
         if saved and first:
             check_callbacks(trainer, saved[1])
         own_signals(trainer)
-        with flagged_signals(module), _told_when_stopped(entry.launcher, module, first=first):
+        measured = nullcontext() if profile is None else profile.measuring()
+        with measured, flagged_signals(module), _told_when_stopped(entry.launcher, module, first=first):
             trainer.fit(
                 module,
                 train_dataloaders=train_loader(parts, trainer),
@@ -175,21 +200,26 @@ def _train_here(resolved: Resolved, entry: Entry, place: Place, watchdog: Watchd
                 ckpt_path=str(saved[0]) if saved else None,
                 weights_only=True,
             )
+    if profile is not None:
+        record["profile"] = profile.summary(module.global_step - (saved[1]["global_step"] if saved else 0))
     watchdog.stop()  # nobody waits for what follows, and it may take its time
     if dist.is_initialized():
         dist.destroy_process_group()  # what follows is one process's work: no collective may wait for the others
-    if not first:
-        return RunResult(folder.path, {})
+    return _finish(resolved, folder, place, prepared) if first else RunResult(folder.path, {})
+
+
+def _finish(resolved: Resolved, folder: RunFolder, place: Place, prepared: _Prepared) -> RunResult:
+    """Score the best checkpoint and write what is left to write; the first process's work."""
     best = "best" if (folder.checkpoints / "best.ckpt").exists() else "last"
     model = load(folder.checkpoint(best), registry=resolved.registry)
-    with _failures_named(resolved, place):
-        results = evaluate_split(run, parts.dataset, model, "validation")
+    with failures_named(resolved, place):
+        results = evaluate_split(resolved.run, prepared.parts.dataset, model, "validation")
     write_results(folder, {"validation": results})
-    record["finished"] = datetime.now(UTC).isoformat(timespec="seconds")
-    write_text(folder.record_file, records.to_json(record))
+    prepared.record["finished"] = datetime.now(UTC).isoformat(timespec="seconds")
+    write_text(folder.record_file, records.to_json(prepared.record))
     _write_report(folder, resolved)
     scores = {f"val/{name}": value for result in results.values() for name, value in result.scalars.items()}
-    return RunResult(folder.path, scores)
+    return RunResult(folder.path, scores, profile=prepared.record.get("profile"))
 
 
 @contextmanager
@@ -203,10 +233,9 @@ def _told_when_stopped(launcher: Launcher, module: TrainingModule, *, first: boo
         raise
 
 
-def _record(resolved: Resolved, parts: Parts, before: RunFolder | None) -> dict[str, Any]:
+def _record(resolved: Resolved, before: RunFolder | None) -> dict[str, Any]:
     """Record of the run; one that is resumed keeps when it was started, and says when it went on."""
-    record = records.collect(resolved, data=dict(parts.dataset.fingerprints()))
-    record["parameters"] = parameter_rows(parts)
+    record = records.collect(resolved)
     if before is not None and before.record_file.exists():
         earlier = records.from_json(before.record_file.read_text(), str(before.record_file))
         record["resumed"] = [*earlier.get("resumed", []), record["started"]]
@@ -241,25 +270,3 @@ def _last_checkpoint(folder: RunFolder) -> tuple[Path, dict[str, Any]] | None:
         payload = read_checkpoint(previous)
         print(f"warning: {error}; falling back to {previous.name}", file=sys.stderr)  # noqa: T201 - must be seen
         return previous, payload
-
-
-@contextmanager
-def _failures_named(resolved: Resolved, place: Place) -> Iterator[None]:
-    """Tell whose code failed, what to try where memory ran out, and when it was another process that failed."""
-    try:
-        yield
-    except EngineError:
-        raise
-    except (Exception, SystemExit) as error:  # a plugin that calls `sys.exit` has not finished the run
-        culprit = culprit_of(error, resolved)
-        if told := missed(error):
-            raise RunError(f"run failed: {culprit}another process has ended, and says why itself ({told})") from error
-        if ran_out_of_memory(error):
-            rank = f" on rank {place.rank}" if place.world_size > 1 else ""
-            todo = advice(resolved.run, error, place.world_size)
-            what = str(error).partition("\n")[0] or type(error).__name__
-            raise RunError(f"run failed: {culprit}out of memory{rank}: {what}; {todo}") from error
-        if isinstance(error, OSError) and error.errno in STORAGE_ERRORS:
-            raise StorageError(f"storage failed: {culprit}{error}") from error
-        notes = "".join(f"; {note}" for note in getattr(error, "__notes__", ()))
-        raise RunError(f"run failed: {culprit}{type(error).__name__}: {error}{notes}") from error

@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from visioncore_engine import resolve
-from visioncore_engine.config.secrets import hidden_keys, redact
 from visioncore_engine.errors import ConfigError
 from visioncore_engine.launch.entry import enter
+from visioncore_engine.secrets import hidden_keys, redact
 
 PLUGIN = """
 from typing import Any

@@ -146,13 +146,13 @@ def test_doctor_says_where_the_folder_cannot_be_written(lab, capsys, monkeypatch
 def test_train_hands_the_resolved_run_on(lab, capsys, monkeypatch, flag):
     calls = []
 
-    def enter(resolved, *, resume, quiet, count_gpus):
+    def enter(resolved, *, resume, quiet, count_gpus, flags):
         calls.append(("enter", resolved.run.seed, resume, quiet))
         return SimpleNamespace(handed_to="", place=None)
 
-    def train_entered(resolved, entry, *, quiet):
+    def train_entered(resolved, entry, *, quiet, profile):
         calls.append(("train", resolved.run.seed, quiet))
-        return SimpleNamespace(run_dir=Path("runs/x"), scores={"val/loss": 0.25})
+        return SimpleNamespace(run_dir=Path("runs/x"), scores={"val/loss": 0.25}, profile=profile)
 
     monkeypatch.setattr("visioncore_engine.launch.entry.enter", enter)
     monkeypatch.setitem(sys.modules, "visioncore_engine.run", SimpleNamespace(train_entered=train_entered))

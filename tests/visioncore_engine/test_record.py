@@ -11,9 +11,9 @@ from datetime import datetime
 import pytest
 
 from visioncore_engine import discover, resolve
-from visioncore_engine.config.secrets import HIDDEN, hides_password, is_secret_key, redact, redact_command
 from visioncore_engine.errors import DataError
 from visioncore_engine.record import collect, from_json, git_state, to_json
+from visioncore_engine.secrets import HIDDEN, hides_password, is_secret_key, redact, redact_command
 
 
 @pytest.fixture

@@ -249,7 +249,7 @@ def test_blocking_what_is_not_there_is_an_error(site, installed):
 
 
 def test_a_registry_without_a_plugin_is_that_of_blocking_it(registry):
-    without = registry.without(["fake-lab"])
+    without = registry.select(block=["fake-lab"])
     assert without.entries == ()
     assert only(without, "fakes").status == "blocked"
     assert only(registry, "fakes").status == "loaded"

@@ -15,7 +15,7 @@ from pathlib import Path
 import importlib_metadata
 
 from visioncore_engine.cli.layout import columns
-from visioncore_engine.cli.parser import add_plugins, add_sets, example, registry_of
+from visioncore_engine.cli.parser import add_plugins, add_sets, example, registry_of, sets_of
 from visioncore_engine.errors import Problem, RunError, UsageError
 
 __all__ = ["arguments", "run"]
@@ -55,10 +55,11 @@ def _find_batch(arguments: argparse.Namespace) -> int:
     from visioncore_engine.options import OptimizerOptions
     from visioncore_engine.probe import MARGIN, find_batch
 
-    resolved = resolve([arguments.find_batch], arguments.sets, plugin_files=arguments.plugin, block=arguments.block)
+    sets = sets_of(arguments)
+    resolved = resolve([arguments.find_batch], sets, plugin_files=arguments.plugin, block=arguments.block)
     job = {
         "paths": [arguments.find_batch],
-        "sets": arguments.sets,
+        "sets": sets,
         "plugin_files": arguments.plugin,
         "block": arguments.block,
     }

@@ -6,7 +6,7 @@ import argparse
 import json
 import math
 
-from visioncore_engine.cli.parser import add_plugins, add_sets, example, registry_of
+from visioncore_engine.cli.parser import add_plugins, example, selected_of
 
 __all__ = ["arguments", "run"]
 
@@ -28,7 +28,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Evaluate."""
-    registry = registry_of(arguments) if arguments.plugin or arguments.block else None
+    registry = selected_of(arguments)
     from visioncore_engine.evaluation import evaluate
 
     results = evaluate(

@@ -13,7 +13,17 @@ if TYPE_CHECKING:
     from visioncore_engine.config import Resolved
     from visioncore_engine.registry import Registry
 
-__all__ = ["Parser", "add_plugins", "add_run", "add_sets", "example", "registry_of", "resolved_of"]
+__all__ = [
+    "Parser",
+    "add_plugins",
+    "add_run",
+    "add_sets",
+    "example",
+    "registry_of",
+    "resolved_of",
+    "selected_of",
+    "sets_of",
+]
 
 
 class Parser(argparse.ArgumentParser):
@@ -33,8 +43,15 @@ def example(parser: argparse.ArgumentParser, *lines: str) -> None:
 
 
 def add_plugins(parser: argparse.ArgumentParser) -> None:
-    """Add ``--plugin FILE`` and ``--block NAME``."""
+    """Add ``--plugin FILE``, ``--allow NAME`` and ``--block NAME``."""
     parser.add_argument("--plugin", action="append", default=[], metavar="FILE", help="also load this file as a plugin")
+    parser.add_argument(
+        "--allow",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="import only this plugin or distribution",
+    )
     parser.add_argument(
         "--block", action="append", default=[], metavar="NAME", help="do not import this plugin or distribution"
     )
@@ -65,15 +82,26 @@ def add_sets(parser: argparse.ArgumentParser) -> None:
 def resolved_of(arguments: argparse.Namespace) -> Resolved:
     """Resolve what the arguments of `add_run` name, with the secrets that a launcher handed on."""
     from visioncore_engine.config import resolve
-    from visioncore_engine.config.secrets import SECRETS_VARIABLE
+    from visioncore_engine.secrets import SECRETS_VARIABLE
 
     paths = [arguments.run_file, *arguments.overlays]
-    sets = [*json.loads(os.environ.get(SECRETS_VARIABLE, "[]")), *arguments.sets]
+    sets = [*json.loads(os.environ.get(SECRETS_VARIABLE, "[]")), *sets_of(arguments)]
     return resolve(paths, sets, plugin_files=arguments.plugin, block=arguments.block)
+
+
+def sets_of(arguments: argparse.Namespace) -> list[str]:
+    """What ``--set`` says, and ``--allow``: a word of the run, so that it is recorded and reaches every process."""
+    allow = [f"plugins.allow={json.dumps(arguments.allow)}"] if arguments.allow else []
+    return [*arguments.sets, *allow]
 
 
 def registry_of(arguments: argparse.Namespace) -> Registry:
     """Discover what the arguments of `add_plugins` name."""
     from visioncore_engine.registry import discover
 
-    return discover(block=arguments.block, files=arguments.plugin)
+    return discover(allow=arguments.allow, block=arguments.block, files=arguments.plugin)
+
+
+def selected_of(arguments: argparse.Namespace) -> Registry | None:
+    """As `registry_of`; None where the arguments name nothing, so that the run folder says which plugins it is."""
+    return registry_of(arguments) if arguments.plugin or arguments.allow or arguments.block else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from visioncore_engine.cli.parser import add_plugins, example, registry_of
+from visioncore_engine.cli.parser import add_plugins, example, selected_of
 
 __all__ = ["arguments", "run"]
 
@@ -18,7 +18,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Draw it."""
-    registry = registry_of(arguments) if arguments.plugin or arguments.block else None
+    registry = selected_of(arguments)
     from visioncore_engine.report import write
 
     print(write(arguments.run_dir, registry=registry))

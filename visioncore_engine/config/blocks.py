@@ -15,11 +15,11 @@ from visioncore_engine.config.ledger import Ledger
 from visioncore_engine.config.mistakes import FAILED, problems_in
 from visioncore_engine.config.node import Node, as_mapping, block_id, plain, spread_word
 from visioncore_engine.config.owned import IMPORT_KEYS
-from visioncore_engine.config.secrets import hides_password, is_secret_key
 from visioncore_engine.config.words import allows_none, given, is_mapping, models_in, step_into
-from visioncore_engine.errors import ConfigError, PluginError, nearest
+from visioncore_engine.errors import ConfigError, PluginError, Problem, nearest
 from visioncore_engine.options import Choice, Options, Slot, slots
 from visioncore_engine.registry import Entry, Registry
+from visioncore_engine.secrets import hides_password, is_secret_key
 
 __all__ = ["Blocks"]
 
@@ -39,12 +39,15 @@ class Blocks:
         Every mistake so far, and where each key was written.
     references
         What was written for a component's name where it says more than the name (``plugin:name``), by dotted key.
+    renamed
+        Names of the run file that components bore before.
     """
 
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
         self.ledger = Ledger()
         self.references: dict[str, str] = {}
+        self.renamed: list[Problem] = []
         self._choices: list[Choice] = []
 
     def options(self, model: type[AnyOptions], node: Node, key: str = "", owner: str = "") -> AnyOptions | None:
@@ -110,6 +113,7 @@ class Blocks:
             component=entry.component,
             where=node.where,
             home=entry.home,
+            origin=entry.plugin.origin,
         )
         self._choices.append(choice)
         return choice
@@ -158,13 +162,18 @@ class Blocks:
             todo = f"use a registered name: {names}"
             self.ledger.fail("import paths are not allowed", at, key, given=repr(reference), todo=todo)
             return None
-        if ":" in reference:
-            self.references[key] = reference
         try:
-            return self.registry.find(kind, reference)
+            entry = self.registry.find(kind, reference)
         except PluginError as error:
             self.ledger.fail_plugin(error, at, key)
             return None
+        if ":" in reference:
+            self.references[key] = entry.reference
+        if reference.rpartition(":")[2] != entry.name:
+            what = f"{kind} {reference!r} is now called {entry.name!r} (plugin {entry.plugin})"
+            todo = "write the new name: the old one will go"
+            self.renamed.append(Problem(what=what, where=at.where, key=key, todo=todo))
+        return entry
 
     def _options_of(self, entry: Entry, block: Node, items: dict[str, Node], key: str) -> Options | None:
         try:

@@ -10,9 +10,9 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from visioncore_engine.config.owned import IMPORT_KEYS, PRECISIONS, TRAINER
-from visioncore_engine.config.secrets import HIDDEN, hides_password, is_secret_key
 from visioncore_engine.config.words import describe, given, hint, models_in, step_into
 from visioncore_engine.errors import Problem, nearest
+from visioncore_engine.secrets import HIDDEN, hides_password, is_secret_key
 
 __all__ = ["FAILED", "KeyPath", "Place", "problems_in"]
 

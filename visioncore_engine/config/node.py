@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from visioncore_engine.config.secrets import HIDDEN, is_secret_key, redact
 from visioncore_engine.errors import ConfigError, Problem
+from visioncore_engine.secrets import HIDDEN, is_secret_key, redact
 
 __all__ = ["Node", "Origin", "Scalar", "as_mapping", "block_id", "plain", "shown", "spread_word", "to_node"]
 

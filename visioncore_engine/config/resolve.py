@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -58,6 +59,8 @@ def resolve(
     run = blocks.options(RunConfig, root)
     if run is None or blocks.ledger.problems:
         raise _error(blocks, composed.files)
+    for problem in blocks.renamed:
+        print(f"warning: {problem}", file=sys.stderr)  # noqa: T201 - must be seen
     resolved = Resolved(run, registry, composed.files, blocks.ledger.places, blocks.references)
     problems = (*check(run, resolved.where), *registry.checks(run))
     if problems:
@@ -116,29 +119,41 @@ def _named(composed: Composed, sources: Sequence[Source]) -> Node:
     return merge(default, composed.root)
 
 
-def _blocked(root: Node) -> tuple[tuple[str, ...], str]:
-    """Plugins that the run itself blocks, needed before anything is validated; a wrong type is told later."""
-    node: Node | None = root
-    for key in ("plugins", "block"):
-        node = node.value.get(key) if node is not None and isinstance(node.value, dict) else None
+def _wanted(root: Node) -> dict[str, Node]:
+    """What the run itself says under ``plugins``, needed before anything is validated; a wrong type is told later."""
+    node = root.value.get("plugins") if isinstance(root.value, dict) else None
+    return node.value if node is not None and isinstance(node.value, dict) else {}
+
+
+def _words(node: Node | None) -> tuple[str, ...]:
     words = plain(node) if node is not None and isinstance(node.value, list) else []
-    return tuple(word for word in words if isinstance(word, str)), node.where if node is not None else ""
+    return tuple(word for word in words if isinstance(word, str))
 
 
 def _registry(
     root: Node, given: Registry | None, block: tuple[str, ...], files: tuple[str | os.PathLike[str], ...]
 ) -> Registry:
-    """Return the plugins of a run: those that are given or found, without those that are blocked."""
-    blocked, place = _blocked(root)
+    """Return the plugins of a run: those that are given or found, without those that may not be imported."""
+    wanted = _wanted(root)
+    allowed, blocked = _words(wanted.get("allow")), _words(wanted.get("block"))
+    lock = wanted["lock"].value if "lock" in wanted else None
+    path = lock if isinstance(lock, str) and lock else None
     try:
         if given is not None:
-            return given.without((*block, *blocked))
-        registry = discover(block=(*block, *blocked), files=files)
+            registry = given.select(allow=allowed, block=(*block, *blocked), lock=path)
+        else:
+            registry = discover(allow=allowed, block=(*block, *blocked), lock=path, files=files)
     except PluginError as error:
-        by_run = [repr(word) for word in blocked]
+        by_run: dict[tuple[str, str | None], str] = {
+            **{("allow", repr(word)): wanted["allow"].where for word in allowed},
+            **{("block", repr(word)): wanted["block"].where for word in blocked},
+            **({("lock", path): wanted["lock"].where} if path is not None else {}),
+        }
         raise PluginError(
             *(
-                replace(found, where=place, key="plugins.block") if found.given in by_run else found
+                replace(found, where=by_run[found.key, found.given], key=f"plugins.{found.key}")
+                if (found.key, found.given) in by_run
+                else found
                 for found in error.problems
             )
         ) from error

@@ -14,11 +14,11 @@ from pydantic import BaseModel
 from visioncore_engine.config.checks import each_choice
 from visioncore_engine.config.node import Node, Origin
 from visioncore_engine.config.run import RunConfig
-from visioncore_engine.config.secrets import HIDDEN, SECRETS_VARIABLE, hidden_keys, is_secret_key, redact
 from visioncore_engine.config.text import flow, to_yaml
 from visioncore_engine.errors import ConfigError, DataError, Problem, nearest
 from visioncore_engine.options import Choice, slots
 from visioncore_engine.registry import Registry
+from visioncore_engine.secrets import HIDDEN, SECRETS_VARIABLE, hidden_keys, is_secret_key, redact
 
 __all__ = ["Resolved"]
 

@@ -91,7 +91,15 @@ class RunFolderOptions(Options):
 class PluginOptions(Options):
     """Which plugins a run may use."""
 
-    block: tuple[str, ...] = Field((), description="plugins that are not even imported")
+    allow: tuple[str, ...] = Field(
+        (), description="the only plugins that are imported, by name or distribution; empty allows all"
+    )
+    block: tuple[str, ...] = Field((), description="plugins that are not even imported, by name or distribution")
+    lock: str = Field(
+        "",
+        description="file of `visioncore plugins --write-lock`, relative to the working folder: its plugins must be "
+        "here in the same versions, with the same code, and no other is imported",
+    )
 
 
 class PolicyOptions(Options):
@@ -99,6 +107,9 @@ class PolicyOptions(Options):
 
     data_changes: Literal["error", "warn"] = Field(
         "error", description="on resume and in `visioncore evaluate`, where the content of the data is not what it was"
+    )
+    plugin_changes: Literal["error", "warn", "ignore"] = Field(
+        "error", description="what to do on resume where a plugin has another version or other code than before"
     )
     resume_changes: Patterns = Field(
         (), description="keys that may differ from the run that is resumed, e.g. 'optimizer.lr'"

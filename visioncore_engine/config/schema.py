@@ -110,9 +110,17 @@ def _title(entry: Entry) -> str:
 
 
 def _spellings(registry: Registry, entry: Entry) -> list[str]:
-    """Names that select a component: the plain one only where it is not ambiguous."""
-    alone = len(registry.candidates(entry.kind, entry.name)) == 1
-    return [entry.name, entry.reference] if alone else [entry.reference]
+    """Names that select a component: the plain ones only where they are not ambiguous, those of before at the end."""
+    current = registry.candidates(entry.kind, entry.name)
+    spelled = [entry.name, entry.reference] if current == (entry,) else [entry.reference]
+    for name in entry.component.former_names:
+        for reference in (name, f"{entry.plugin.name}:{name}"):
+            try:
+                if registry.find(entry.kind, reference) == entry:
+                    spelled.append(reference)
+            except PluginError:  # ambiguous
+                continue
+    return spelled
 
 
 def _block(registry: Registry, entry: Entry, options: dict[str, Any]) -> dict[str, Any]:

@@ -5,19 +5,19 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from visioncore_engine.config import Resolved
-from visioncore_engine.config.secrets import SECRETS_VARIABLE
 from visioncore_engine.errors import ConfigError, UserError
 from visioncore_engine.folder import RunFolder, write_text
 from visioncore_engine.launch.contract import RUN_DIR_VARIABLE, Job, Launcher, LauncherFacts, Place
 from visioncore_engine.launch.local import LocalLauncher
 from visioncore_engine.registry import Registry
+from visioncore_engine.secrets import SECRETS_VARIABLE
 
 __all__ = ["Entry", "begin", "enter"]
 
@@ -52,7 +52,9 @@ class Entry:
     handed_to: str = ""
 
 
-def enter(resolved: Resolved, *, resume: bool, quiet: bool, count_gpus: Callable[[], int]) -> Entry:
+def enter(
+    resolved: Resolved, *, resume: bool, quiet: bool, count_gpus: Callable[[], int], flags: Sequence[str] = ()
+) -> Entry:
     """Find the place of this process, or start the processes of the run and wait for them.
 
     Parameters
@@ -63,6 +65,8 @@ def enter(resolved: Resolved, *, resume: bool, quiet: bool, count_gpus: Callable
         As for `train`.
     count_gpus
         Counts the GPUs that the run may use here; called only where the run leaves their number open.
+    flags
+        What ``visioncore train`` was called with, for the processes that are started.
 
     Raises
     ------
@@ -75,7 +79,7 @@ def enter(resolved: Resolved, *, resume: bool, quiet: bool, count_gpus: Callable
     with _placed(resolved):
         place = launcher.place()
         if place is None:
-            return _start(resolved, launcher, resume=resume, quiet=quiet)
+            return _start(resolved, launcher, resume=resume, flags=[*flags, *["--quiet"] * quiet])
         given = os.environ.get(RUN_DIR_VARIABLE)
         choose = partial(_choose, resolved, resume=resume, restarted=place.restarted)
         folder = RunFolder(Path(given) if given else launcher.agree(place, choose))
@@ -89,14 +93,14 @@ def begin(folder: RunFolder, resolved: Resolved, *, keep: bool) -> None:
         write_text(folder.run_file, resolved.to_yaml())
 
 
-def _start(resolved: Resolved, launcher: Launcher, *, resume: bool, quiet: bool) -> Entry:
+def _start(resolved: Resolved, launcher: Launcher, *, resume: bool, flags: Sequence[str]) -> Entry:
     folder = RunFolder(_choose(resolved, resume=resume, restarted=False))
     begin(folder, resolved, keep=resume)
     run_file = folder.run_file
     if resume:  # the run may go on otherwise than it began: longer, or with what it allows to differ
         run_file = folder.path / "resumed.yaml"
         write_text(run_file, resolved.to_yaml())
-    job = Job(folder.path.resolve(), _command(run_file, resolved.registry, quiet=quiet), resume)
+    job = Job(folder.path.resolve(), _command(run_file, resolved.registry, flags), resume)
     return Entry(launcher, folder, None, resume, begun=True, handed_to=launcher.start(job) or "")
 
 
@@ -130,7 +134,7 @@ def _choose(resolved: Resolved, *, resume: bool, restarted: bool) -> Path:
         return RunFolder.open(resolved.name, resolved.run.run.dir, resume=False).path  # it ended before it had begun
 
 
-def _command(run_file: Path, registry: Registry, *, quiet: bool) -> tuple[str, ...]:
+def _command(run_file: Path, registry: Registry, flags: Sequence[str]) -> tuple[str, ...]:
     """Command that trains a resolved run in a process of its own, with the same plugins."""
     plugins = []
     for plugin in registry.plugins:
@@ -138,4 +142,4 @@ def _command(run_file: Path, registry: Registry, *, quiet: bool) -> tuple[str, .
             plugins += ["--block", plugin.name]
         elif not plugin.distribution and plugin.source:
             plugins += ["--plugin", plugin.source]
-    return (sys.executable, "-c", _MAIN, "train", str(run_file.resolve()), *plugins, *["--quiet"] * quiet)
+    return (sys.executable, "-c", _MAIN, "train", str(run_file.resolve()), *plugins, *flags)

@@ -8,8 +8,20 @@ which plugins are found. Nothing here imports pydantic or torch.
 
 from __future__ import annotations
 
+from visioncore_engine.registry.contents import contents
 from visioncore_engine.registry.discovery import discover
+from visioncore_engine.registry.lock import to_text
 from visioncore_engine.registry.lookup import Registry
 from visioncore_engine.registry.plugin import Declared, Entry, Plugin, describe_error, load_address
 
-__all__ = ["Declared", "Entry", "Plugin", "Registry", "describe_error", "discover", "load_address"]
+__all__ = [
+    "Declared",
+    "Entry",
+    "Plugin",
+    "Registry",
+    "contents",
+    "describe_error",
+    "discover",
+    "load_address",
+    "to_text",
+]

@@ -16,7 +16,9 @@ from visioncore_engine.errors import PluginError, Problem
 from visioncore_engine.hookspecs import ENTRY_POINT_GROUP
 from visioncore_engine.registry.loading import Found, load
 from visioncore_engine.registry.lookup import Registry
-from visioncore_engine.registry.plugin import Plugin, blocked_names, normalised, trace
+from visioncore_engine.registry.plugin import Plugin, normalised
+from visioncore_engine.registry.selection import Selection
+from visioncore_engine.tracing import trace
 
 __all__ = ["discover"]
 
@@ -26,7 +28,9 @@ _Candidate = tuple[Plugin, Callable[[], Any]]
 
 def discover(
     *,
+    allow: Iterable[str] = (),
     block: Iterable[str] = (),
+    lock: str | os.PathLike[str] | None = None,
     files: Iterable[str | os.PathLike[str]] = (),
     entry_points: Iterable[Any] | None = None,
 ) -> Registry:
@@ -34,8 +38,12 @@ def discover(
 
     Parameters
     ----------
-    block
-        Plugins that are not even imported, by plugin name or distribution.
+    allow, block
+        Plugins by name or distribution: those that may be imported (all, where `allow` is empty), and those that may
+        not, which comes first.
+    lock
+        A file written by ``visioncore plugins --write-lock``: its plugins must be here exactly so, and no other is
+        imported.
     files
         Single unpackaged files to load as plugins (``--plugin FILE.py``).
     entry_points
@@ -44,16 +52,21 @@ def discover(
     Raises
     ------
     PluginError
-        Where `block` names no plugin, or a file is missing or would hide a module. A plugin that fails to load is
-        not an error here: it is listed as broken.
+        Where `allow` or `block` names no plugin, where something differs from the lock, or a file is missing or would
+        hide a module; before any plugin is imported. A plugin that fails to load is not an error here: it is listed
+        as broken.
     """
     candidates = _installed(entry_points) + sorted(map(_from_file, dict.fromkeys(map(Path, files))), key=_order)
-    blocked = blocked_names(block, [plugin for plugin, _ in candidates])
+    there = [plugin for plugin, _ in candidates]
+    for plugin in there:
+        trace(f"discovered plugin {plugin} in module {plugin.module!r}")
+    selection = Selection(there, allow=allow, block=block, lock=lock)
     plugins: list[Plugin] = []
     every = Found()
     for plugin, importer in candidates:
-        if plugin.names & blocked:
-            loaded, found = replace(plugin, status="blocked"), Found()
+        refusal = selection.refusal(plugin)
+        if refusal:
+            loaded, found = replace(plugin, status="blocked", error=refusal), Found()
         else:
             loaded, found = load(plugin, importer)
         trace(f"plugin {loaded}: {loaded.status} {loaded.error}".rstrip())

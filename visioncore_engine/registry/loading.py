@@ -14,6 +14,7 @@ from visioncore_engine import hookspecs
 from visioncore_engine.component import KINDS, Command, Component
 from visioncore_engine.errors import nearest
 from visioncore_engine.registry.plugin import Declared, Entry, Plugin, describe_error
+from visioncore_engine.tracing import traced
 
 __all__ = ["Found", "load"]
 
@@ -78,7 +79,8 @@ def load(plugin: Plugin, importer: Callable[[], Any]) -> tuple[Plugin, Found]:
 
 def _import(plugin: Plugin, importer: Callable[[], Any]) -> Any:
     try:
-        return importer()
+        with traced(f"imported {plugin.module!r} of plugin {plugin}"):
+            return importer()
     except AttributeError as error:
         module = sys.modules.get(plugin.module)
         if module is None or error.obj is not module:
@@ -131,7 +133,8 @@ def _collect(hook: str, implementation: Any, plugin: Plugin, found: Found) -> No
         kept.append(Declared(check, plugin, plugin.module))
         return
     try:
-        yielded = list(function() or ())
+        with traced(f"called {hook} of plugin {plugin}"):
+            yielded = list(function() or ())
     except (Exception, SystemExit) as error:
         raise _BrokenError(f"hook {hook} raised {describe_error(error)}") from error
     for item in yielded:
@@ -149,9 +152,12 @@ def _collect(hook: str, implementation: Any, plugin: Plugin, found: Found) -> No
 
 def _entry(component: Component, hook: str, plugin: Plugin, others: list[Entry]) -> Entry:
     kind = _KIND_OF_HOOK[hook]
-    _check_name(component.name, _COMPONENT_NAME, f"hook {hook}")
-    if any(other.kind == kind.name and other.name == component.name for other in others):
-        raise _BrokenError(f"hook {hook} yields {component.name!r} twice")
+    taken = {name for other in others if other.kind == kind.name for name in other.names}
+    for name in (component.name, *component.former_names):
+        _check_name(name, _COMPONENT_NAME, f"hook {hook}")
+        if name in taken:
+            raise _BrokenError(f"hook {hook} yields {name!r} twice")
+        taken.add(name)
     refused = ""
     if component.version != kind.version:
         remedy = "update the plugin" if component.version < kind.version else "update visioncore-engine"

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from visioncore_engine.component import KINDS, Command
 from visioncore_engine.errors import PluginError, Problem, nearest
-from visioncore_engine.registry.plugin import Declared, Entry, Plugin, blocked_names, describe_error, trace
+from visioncore_engine.registry.plugin import Declared, Entry, Plugin, describe_error
+from visioncore_engine.registry.selection import Selection
+from visioncore_engine.tracing import trace, traced
 
 __all__ = ["Registry"]
+
+_Of = TypeVar("_Of", Entry, Declared[Any])
 
 
 @dataclass(frozen=True)
@@ -46,31 +51,58 @@ class Registry:
         _require_kind(kind)
         return tuple(sorted({entry.name for entry in self.entries if entry.kind == kind and not entry.refused}))
 
-    def candidates(self, kind: str, name: str) -> tuple[Entry, ...]:
-        """Usable components of one name: several where the name is ambiguous."""
-        return tuple(entry for entry in self._index.get((kind, name), ()) if not entry.refused)
+    @cached_property
+    def _former(self) -> dict[tuple[str, str], list[Entry]]:
+        index = defaultdict(list)
+        for entry in self.entries:
+            for name in entry.component.former_names:
+                index[entry.kind, name].append(entry)
+        return dict(index)
 
-    def without(self, block: Iterable[str]) -> Registry:
-        """Return the registry without some plugins, by plugin name or distribution, as if they had been blocked.
+    def candidates(self, kind: str, name: str) -> tuple[Entry, ...]:
+        """Usable components of one name: several where the name is ambiguous. A name in use is nobody's former name."""
+        found = [entry for entry in self._index.get((kind, name), ()) if not entry.refused]
+        return tuple(found or (entry for entry in self._former.get((kind, name), ()) if not entry.refused))
+
+    def select(
+        self,
+        *,
+        allow: Iterable[str] = (),
+        block: Iterable[str] = (),
+        lock: str | os.PathLike[str] | None = None,
+    ) -> Registry:
+        """Return the registry without some plugins, as if they had been set aside when it was made.
+
+        Parameters
+        ----------
+        allow, block, lock
+            As for `discover`.
 
         Raises
         ------
         PluginError
-            Where a name is that of no plugin.
+            As `discover`.
         """
-        names = blocked_names(block, self.plugins)
-        kept = [entry for entry in self.entries if not names & entry.plugin.names]
+        selection = Selection(self.plugins, allow=allow, block=block, lock=lock)
+        refused = {plugin: reason for plugin in self.plugins if (reason := selection.refusal(plugin))}
+
+        def kept(items: Iterable[_Of]) -> tuple[_Of, ...]:
+            return tuple(item for item in items if item.plugin not in refused)
+
         return Registry(
-            plugins=tuple(replace(found, status="blocked") if names & found.names else found for found in self.plugins),
-            entries=tuple(kept),
-            declared_commands=tuple(item for item in self.declared_commands if not names & item.plugin.names),
-            declared_sections=tuple(item for item in self.declared_sections if not names & item.plugin.names),
-            declared_checks=tuple(item for item in self.declared_checks if not names & item.plugin.names),
-            declared_data_checks=tuple(item for item in self.declared_data_checks if not names & item.plugin.names),
+            plugins=tuple(
+                replace(plugin, status="blocked", error=refused[plugin]) if plugin in refused else plugin
+                for plugin in self.plugins
+            ),
+            entries=kept(self.entries),
+            declared_commands=kept(self.declared_commands),
+            declared_sections=kept(self.declared_sections),
+            declared_checks=kept(self.declared_checks),
+            declared_data_checks=kept(self.declared_data_checks),
         )
 
     def find(self, kind: str, reference: str) -> Entry:
-        """Look up ``name`` or ``plugin:name``.
+        """Look up ``name`` or ``plugin:name``; a former name finds the component that bears another one now.
 
         Raises
         ------
@@ -81,7 +113,10 @@ class Registry:
         """
         _require_kind(kind)
         prefix, _, name = reference.rpartition(":")
-        found = [entry for entry in self._index.get((kind, name), ()) if prefix in ("", entry.plugin.name)]
+        found: list[Entry] = []
+        for index in (self._index, self._former):  # who bears a name comes before who bore it
+            if not any(not entry.refused for entry in found):
+                found += [entry for entry in index.get((kind, name), ()) if prefix in ("", entry.plugin.name)]
         usable = [entry for entry in found if not entry.refused]
         if len(usable) == 1:
             trace(f"{kind} {reference!r}: {usable[0].plugin}")
@@ -132,7 +167,8 @@ class Registry:
                 hints.append(f"plugins: {', '.join(plugin.name for plugin in self.plugins) or 'none'}")
                 return Problem(what=f"no plugin named {prefix!r}", given=f"'{prefix}:{name}'", todo=_join(hints))
             if same[0].status == "blocked":
-                return Problem(what=f"plugin {same[0]} is blocked, so its {kind} {name!r} cannot be used")
+                why = f"plugin {same[0]} is blocked ({same[0].error})"
+                return Problem(what=f"{why}, so its {kind} {name!r} cannot be used")
             if same[0].status == "broken":
                 return Problem(what=f"plugin {same[0]} cannot be loaded: {same[0].error}")
         allowed = [entry for entry in self.entries if entry.kind == kind and prefix in ("", entry.plugin.name)]
@@ -140,9 +176,7 @@ class Registry:
         hints.append(f"did you mean {close!r}?" if close else "")
         hints.append(f"installed {plural}: {_by_plugin(allowed) or 'none'}")
         if not prefix:
-            hints += [
-                f"plugin {plugin} might provide it: {plugin.status} {plugin.error}".rstrip() for plugin in missing
-            ]
+            hints += [f"plugin {plugin} might provide it: {plugin.status}: {plugin.error}" for plugin in missing]
         owner = f" in plugin {prefix!r}" if prefix else ""
         return Problem(what=f"no {kind} named {name!r}{owner}", todo=_join(hints))
 
@@ -151,7 +185,8 @@ def _ask(checks: Iterable[Declared[Callable[[Any], Any]]], hook: str, config: An
     problems: list[Problem] = []
     for check in checks:
         try:
-            found = tuple(check.value(config) or ())
+            with traced(f"called {hook} of plugin {check.plugin}"):
+                found = tuple(check.value(config) or ())
         except Exception as error:
             raise PluginError(
                 Problem(

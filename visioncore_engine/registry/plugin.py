@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
-import sys
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
 
 from visioncore_engine.component import Command, Component, resolve_address
-from visioncore_engine.errors import PluginError, Problem, nearest
+from visioncore_engine.errors import PluginError, Problem
+from visioncore_engine.tracing import traced
 
-__all__ = ["Declared", "Entry", "Plugin", "blocked_names", "describe_error", "load_address", "normalised", "trace"]
+__all__ = ["Declared", "Entry", "Plugin", "describe_error", "load_address", "normalised"]
 
 T = TypeVar("T")
 
@@ -36,7 +34,7 @@ class Plugin:
     status
         ``loaded``, ``broken`` (see `error`) or ``blocked`` (never imported).
     error
-        Why a broken plugin cannot be used.
+        Why a broken plugin cannot be used, or a blocked one was set aside.
     warnings
         What a loaded plugin should mend, such as importing torch when it is only listed.
     """
@@ -58,7 +56,7 @@ class Plugin:
 
     @property
     def names(self) -> frozenset[str]:
-        """What the plugin may be blocked by: its name and its distribution, spelled as `normalised` does."""
+        """What the plugin may be blocked or allowed by: its name and its distribution, spelled as `normalised` does."""
         return frozenset(normalised(name) for name in (self.name, self.distribution) if name)
 
     def __str__(self) -> str:
@@ -91,6 +89,11 @@ class Entry:
         return self.component.name
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """Name of the component, and what it was called before."""
+        return self.component.name, *self.component.former_names
+
+    @property
     def reference(self) -> str:
         """The unambiguous spelling, ``plugin:name``."""
         return f"{self.plugin.name}:{self.name}"
@@ -121,33 +124,11 @@ def normalised(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def blocked_names(block: Iterable[str], plugins: Iterable[Plugin]) -> frozenset[str]:
-    """Check that every word of `block` is a plugin or distribution, and return the words normalised.
-
-    Raises
-    ------
-    PluginError
-        Where a word is neither.
-    """
-    known = {name for plugin in plugins for name in (plugin.name, plugin.distribution) if name}
-    spelled = {normalised(name) for name in known}
-    words = tuple(block)
-    problems = []
-    for word in words:
-        if normalised(word) not in spelled:
-            close = nearest(word, known)
-            hint = f"did you mean {close!r}? " if close else ""
-            todo = f"{hint}there are: {', '.join(sorted(known)) or 'none'}"
-            problems.append(Problem(what="there is no such plugin to block", key="block", given=repr(word), todo=todo))
-    if problems:
-        raise PluginError(*problems)
-    return frozenset(map(normalised, words))
-
-
 def load_address(address: str, plugin: Plugin, home: str) -> Any:
     """Import what a plugin's address names; whatever that raises becomes a `PluginError` which names the plugin."""
     try:
-        return resolve_address(address, home)
+        with traced(f"imported {address!r} of plugin {plugin}"):
+            return resolve_address(address, home)
     except (Exception, SystemExit) as error:
         raise PluginError(
             Problem(what=f"plugin {plugin}: cannot import {address!r}", given=describe_error(error))
@@ -165,9 +146,3 @@ def describe_error(error: BaseException) -> str:
         trail = trail.tb_next
     where = trail.tb_frame.f_code.co_filename if trail is not None else ""
     return f"{text} ({where}:{trail.tb_lineno})" if trail is not None and not where.startswith("<") else text
-
-
-def trace(text: str) -> None:
-    """Say on standard error what discovery and lookups do, where ``VISIONCORE_TRACE=1`` asks for it."""
-    if os.environ.get("VISIONCORE_TRACE") == "1":
-        print(f"visioncore: {text}", file=sys.stderr)  # noqa: T201 - tracing is asked for, and works before any logger

@@ -12,12 +12,12 @@ from visioncore_engine.report.section import Section, escape, mapping_html, note
 __all__ = ["highlight_yaml", "record_section", "run_section", "trained_section"]
 
 _ELSEWHERE = ("parameters", "warnings")  # other parts of the page show them
-_FOLDED = ("components", "files", "command")
+_FOLDED = ("components", "contracts", "files", "command")
 _COLUMNS = {
-    "plugins": ("name", "distribution", "version", "status", "used", "editable"),
-    "components": ("key", "name", "plugin", "version"),
+    "plugins": ("name", "distribution", "version", "status", "used", "editable", "hash"),
+    "components": ("key", "name", "plugin", "contract_version"),
 }
-_HASH = re.compile(r"[0-9a-f]{32,}")
+_HASH = re.compile(r"(sha256:)?[0-9a-f]{32,}")
 _LINE = re.compile(
     r"""(?P<indent>\s*(?:-\ )*)
         (?:(?P<key>[^\s#'"{\[][^:#]*|'[^']*'|"[^"]*"):(?=\s|$))?
@@ -80,7 +80,8 @@ def _brief(value: Any, columns: tuple[str, ...] | None = None) -> Any:
         return {key: _brief(child) for key, child in kept.items()}
     if isinstance(value, list):
         return [_brief(child, columns) for child in value]
-    return f"{value[:12]}…" if isinstance(value, str) and _HASH.fullmatch(value) else value
+    is_hash = isinstance(value, str) and _HASH.fullmatch(value)
+    return f"{value.removeprefix('sha256:')[:12]}…" if is_hash else value
 
 
 def highlight_yaml(text: str) -> str:

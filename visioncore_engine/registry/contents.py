@@ -1,0 +1,130 @@
+"""What a plugin's code is: one hash over its files, found without importing it.
+
+Of an installed wheel those are the files that it brought (its RECORD); of an editable install, or where nobody kept a
+RECORD, the files of the package; of a single file the file. The same files give the same hash on every machine.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import importlib.util
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from importlib.machinery import PathFinder
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from visioncore_engine.registry.plugin import Plugin
+
+__all__ = ["Contents", "contents"]
+
+
+@dataclass(frozen=True)
+class Contents:
+    """The files of a plugin.
+
+    Attributes
+    ----------
+    hash
+        ``sha256:…`` over the names and contents of all files; empty where no file was found.
+    folder
+        Where they lie; the working tree of an editable install.
+    edited
+        Files of a wheel that are not what it brought, or are gone.
+    """
+
+    hash: str = ""
+    folder: str = ""
+    edited: tuple[str, ...] = ()
+
+
+def contents(plugin: Plugin) -> Contents:
+    """Read every file of a plugin and hash them; nothing is imported."""
+    if plugin.distribution:
+        rows = [] if plugin.editable else _recorded(plugin.distribution)
+        if rows:
+            found = {name: _digest(path) for name, path, _ in rows}
+            edited = tuple(name for name, _, digest in rows if found[name] != digest)
+            return Contents(_combined(found.items()), str(rows[0][1].parent), edited)
+        roots = _roots(plugin.module)
+    else:
+        roots = [Path(plugin.source)] if plugin.source else []
+    named = [
+        (str(PurePosixPath(root.name, path.relative_to(root))) if path != root else root.name, path)
+        for root in roots
+        for path in _files(root)
+    ]
+    if not named:
+        return Contents()
+    return Contents(_combined((name, _digest(path)) for name, path in named), str(roots[0].parent))
+
+
+def _recorded(distribution: str) -> list[tuple[str, Path, str]]:
+    """Files that a wheel brought: name, place, and the digest that it promised; none where no RECORD says."""
+    import importlib_metadata
+
+    try:
+        found = importlib_metadata.distribution(distribution)
+    except importlib_metadata.PackageNotFoundError:  # a plugin given in process has no distribution on disk
+        return []
+    files = found.files if found.read_text("RECORD") is not None else None
+    return sorted(
+        (str(file), Path(str(file.locate())), _promised(file.hash))
+        for file in files or ()
+        if _is_code(PurePosixPath(str(file)))
+    )
+
+
+def _is_code(file: PurePosixPath) -> bool:
+    """Whether a file is of the wheel itself rather than of its installer."""
+    home = file.parts[0]
+    return not (home == ".." or home.endswith(".dist-info") or file.suffix in (".pth", ".pyc"))
+
+
+def _promised(hashed: Any) -> str:
+    if hashed is None or hashed.mode != "sha256":
+        return ""
+    return base64.urlsafe_b64decode(f"{hashed.value}=").hex()
+
+
+def _roots(module: str) -> list[Path]:
+    """Folders of the package, or the file of the module, that holds a plugin: the outermost that is its own."""
+    name, *inner = module.split(".")
+    try:
+        spec = importlib.util.find_spec(name) if name not in sys.modules else sys.modules[name].__spec__
+    except (ImportError, ValueError):  # a finder of somebody else's, or a module without a specification
+        return []
+    while spec is not None and spec.origin is None and inner:  # a namespace, which other distributions share
+        name = f"{name}.{inner.pop(0)}"
+        spec = PathFinder.find_spec(name, spec.submodule_search_locations)
+    if spec is None:
+        return []
+    if spec.submodule_search_locations is not None:
+        return sorted(map(Path, spec.submodule_search_locations))
+    return [Path(spec.origin)] if spec.origin is not None and Path(spec.origin).is_file() else []
+
+
+def _files(root: Path) -> Iterator[Path]:
+    if root.is_file():
+        yield root
+        return
+    for path in sorted(root.rglob("*")):
+        inside = path.relative_to(root).parts
+        hidden = any(part.startswith(".") or part == "__pycache__" for part in inside)
+        if path.is_file() and not hidden and path.suffix != ".pyc":
+            yield path
+
+
+def _digest(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        return ""
+
+
+def _combined(rows: Iterable[tuple[str, str]]) -> str:
+    text = "".join(f"{name} {digest}\n" for name, digest in sorted(rows))
+    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
