@@ -89,24 +89,20 @@ def format_scores(scores: Mapping[str, Mapping[str, float]]) -> str:
 
 
 def format_profile(found: Mapping[str, Any]) -> str:
-    """What each component cost per step, and what is left for the engine: a table from `Profile.summary`."""
-    inside = [row["ms"] - row["ahead_ms"] for row in found["components"]]
-    whole = found["engine_ms"] + sum(inside)
-    shares = [f"{part / whole:.1%}" if whole else "-" for part in (*inside, found["engine_ms"])]
-    rows = [
-        [f"{row['kind']} {row['name']}", row["plugin"], row["calls"], row["ms"], share]
-        for row, share in zip(found["components"], shares, strict=False)
-    ]
-    rows.append(["the rest", "the engine, backward", None, found["engine_ms"], shares[-1]])
-    sums = [[name, value] for name, value in sorted(found["plugins"].items(), key=lambda item: -item[1])]
-    blocks = [
-        format_table(("component", "plugin", "calls/step", "ms/step", "of a step"), rows),
-        format_table(("plugin", "ms/step"), sums),
-        f"{found['steps']} steps, validations included; what reads ahead beside the steps is no part of them",
-    ]
+    """What each plugin and component cost per step, and what is left for the engine; from `Profile.summary`."""
+    whole = found["engine_ms"] + sum(row["ms"] - row["beside_ms"] for row in found["components"])
+    rows: list[list[Any]] = []
+    for plugin, cost in sorted(found["plugins"].items(), key=lambda item: -item[1]):
+        own = [row for row in found["components"] if row["plugin"] == plugin]
+        version = f" ({own[0]['origin']})" if "==" in own[0]["origin"] else ""
+        rows.append([f"{plugin}{version}", cost, None, None])
+        rows += ([f"  {row['kind']} {row['id']}", row["ms"], row["calls"], row["beside_ms"]] for row in own)
+    rows += [["the engine, with backward passes", found["engine_ms"], None, None], ["a step", whole, None, None]]
+    lines = [format_table(("plugin and component", "ms/step", "calls", "beside it"), rows)]
+    lines.append(f"{found['steps']} steps, validations included; what stands beside a step ran in another thread")
     if found["unmeasured"]:
-        blocks.append(f"not measured: {', '.join(found['unmeasured'])}")
-    return "\n\n".join(blocks)
+        lines.append(f"not measured: {', '.join(found['unmeasured'])}")
+    return "\n".join(lines)
 
 
 def _cell(value: Any) -> str:

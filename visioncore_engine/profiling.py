@@ -31,21 +31,22 @@ class Cost:
 
     Attributes
     ----------
-    kind, name, plugin, origin
-        The component, and who provides it.
+    kind, name, id, plugin, origin
+        The component, how the run calls the block, and who provides it.
     calls, seconds
         Calls of its methods, and the time in them, without the time in other components that they call.
-    ahead_seconds
+    beside_seconds
         The part of `seconds` that was spent in another thread than that of the steps.
     """
 
     kind: str
     name: str
+    id: str
     plugin: str
     origin: str
     calls: int = 0
     seconds: float = 0.0
-    ahead_seconds: float = 0.0
+    beside_seconds: float = 0.0
 
 
 class Profile:
@@ -76,7 +77,7 @@ class Profile:
     def measuring(self) -> Iterator[None]:
         """Count what happens meanwhile, and nothing of before."""
         for cost in self._costs.values():
-            cost.calls, cost.seconds, cost.ahead_seconds = 0, 0.0, 0.0
+            cost.calls, cost.seconds, cost.beside_seconds = 0, 0.0, 0.0
         self._thread, self._began = threading.get_ident(), self.clock()
         try:
             yield
@@ -86,7 +87,7 @@ class Profile:
     def watch(self, choice: Choice, built: Any) -> None:
         """Measure a component from now on."""
         key = (choice.kind, choice.id, choice.plugin)
-        cost = self._costs.setdefault(key, Cost(choice.kind, choice.name, choice.plugin, choice.origin))
+        cost = self._costs.setdefault(key, Cost(choice.kind, choice.name, choice.id, choice.plugin, choice.origin))
         if not self._time(built, KINDS[choice.kind].returns, cost):
             self.unmeasured.append(choice.title)
 
@@ -120,7 +121,7 @@ class Profile:
                 with self._lock:
                     cost.calls += 1
                     cost.seconds += seconds
-                    cost.ahead_seconds += seconds if threading.get_ident() != self._thread else 0.0
+                    cost.beside_seconds += seconds if threading.get_ident() != self._thread else 0.0
             for source in result if part else ():
                 self._time(source, part or "", cost)
             return result
@@ -138,27 +139,28 @@ class Profile:
         Returns
         -------
         ``steps``; ``seconds`` in all; ``engine_ms``, what is left of a step for the engine, Lightning and backward
-        passes; per plugin and per component (dearest first) the milliseconds of a step, of which ``ahead_ms`` beside
-        it in the thread that reads ahead; ``unmeasured``.
+        passes; per plugin and per component (dearest first) the milliseconds of a step, of which ``beside_ms``
+        in another thread; ``unmeasured``.
         """
         steps = max(1, num_steps)
-        costs = sorted(self._costs.values(), key=lambda cost: (-cost.seconds, cost.kind, cost.name))
+        costs = sorted(self._costs.values(), key=lambda cost: (-cost.seconds, cost.kind, cost.id))
         components = [
             {
                 "kind": cost.kind,
                 "name": cost.name,
+                "id": cost.id,
                 "plugin": cost.plugin,
                 "origin": cost.origin,
                 "calls": cost.calls / steps,
                 "ms": 1000 * cost.seconds / steps,
-                "ahead_ms": 1000 * cost.ahead_seconds / steps,
+                "beside_ms": 1000 * cost.beside_seconds / steps,
             }
             for cost in costs
         ]
         plugins: dict[str, float] = {}
         for cost in costs:
             plugins[cost.plugin] = plugins.get(cost.plugin, 0.0) + 1000 * cost.seconds / steps
-        inside = sum(cost.seconds - cost.ahead_seconds for cost in costs)
+        inside = sum(cost.seconds - cost.beside_seconds for cost in costs)
         return {
             "steps": num_steps,
             "seconds": self._ended - self._began,

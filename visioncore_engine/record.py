@@ -23,7 +23,7 @@ import importlib_metadata
 from visioncore_engine.component import KINDS
 from visioncore_engine.config import Resolved
 from visioncore_engine.errors import DataError, Problem
-from visioncore_engine.registry import Plugin, contents
+from visioncore_engine.registry import Plugin, contents, module_file
 from visioncore_engine.secrets import redact, redact_command
 
 __all__ = ["collect", "engine", "from_json", "git_state", "to_json"]
@@ -175,27 +175,7 @@ def _direct_url(installed: Any) -> Any:
 def _sources(home: str, *addresses: str) -> dict[str, str | None]:
     """Hash of the modules that hold a component's builder and options, by module name."""
     modules = [address.partition(":")[0] or home for address in addresses if address]
-    return {module: _hash(_module_file(module)) for module in dict.fromkeys(modules)}
-
-
-def _module_file(module: str) -> Path:
-    """File of a module, found without importing it: below the nearest package that is imported already."""
-    loaded = module
-    inside: list[str] = []
-    while loaded and loaded not in sys.modules:
-        loaded, _, last = loaded.rpartition(".")
-        inside.insert(0, last)
-    package = sys.modules.get(loaded)
-    if package is None:
-        return Path()
-    if not inside:
-        return Path(getattr(package, "__file__", None) or "")
-    for root in getattr(package, "__path__", ()):
-        path = Path(root, *inside)
-        for candidate in (path.with_suffix(".py"), path / "__init__.py"):
-            if candidate.is_file():
-                return candidate
-    return Path()
+    return {module: _hash(module_file(module)) for module in dict.fromkeys(modules)}
 
 
 def _hash(path: Path) -> str | None:

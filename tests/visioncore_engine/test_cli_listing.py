@@ -19,9 +19,9 @@ def listed(fakes, capsys, monkeypatch):
 
     def listed(*points):
         monkeypatch.setattr(plugins, "registry_of", lambda _arguments: discover(entry_points=points, block=["blocked"]))
-        assert plugins.run(Namespace(json=False)) == 0
+        assert plugins.run(Namespace(json=False, write_lock=None, used_by=None)) == 0
         text = capsys.readouterr().out
-        assert plugins.run(Namespace(json=True)) == 0
+        assert plugins.run(Namespace(json=True, write_lock=None, used_by=None)) == 0
         return text, json.loads(capsys.readouterr().out)
 
     return listed
@@ -45,7 +45,8 @@ def test_the_listing_shows_everything_in_80_columns(fakes, listed):
         "same AMBIGUOUS, write other:same: the same",
         "newer REFUSED: other (a-distribution-with-a-long-name==2026.12.31): it is written for version 2",
         "bad bad-lab 1.0 BROKEN: ImportError: no module",
-        "blocked blocked-lab 1.0 blocked",
+        "blocked blocked-lab 1.0 blocked: by name",
+        "samplers (contract 1) -",
     ):
         assert part in flat
     states = {(item["kind"], item["reference"]): item["status"] for item in content["components"]}
@@ -106,7 +107,7 @@ def test_show_explains_a_component(lab, capsys):
 def test_show_gives_an_example_where_the_kind_belongs(lab, capsys):
     assert main(["show", "stage", "cli_lab:cli_stage"]) == 0
     told = capsys.readouterr().out
-    assert "    core:\n      - name: cli_stage\n        steps: …  # required" in told
+    assert "    core:\n      - name: cli_stage\n        steps: 1\n" in told
     assert "steps  an integer >= 1; required" in told
     assert main(["show", "metric", "cli_metric"]) == 0
     told = capsys.readouterr().out

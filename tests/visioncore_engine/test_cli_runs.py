@@ -100,7 +100,14 @@ def test_explain_shows_the_chain_and_what_holds(lab, capsys, tmp_path):
     (tmp_path / "over.yaml").write_text("\noptimizer: {lr: 0.5}\n")
     assert main(["explain", "optimizer.lr", lab, "over.yaml", "--set", "optimizer.lr=3"]) == 0
     lines = [line.split() for line in told(capsys)[0].splitlines()]
-    assert lines == [["optimizer.lr"], ["run.yaml:5", "0.01"], ["over.yaml:2", "0.5"], ["--set", "3", "(holds)"]]
+    default = ["default", "of", "optimizer", "cli_optimizer", "0.001"]
+    assert lines == [
+        ["optimizer.lr"],
+        default,
+        ["run.yaml:5", "0.01"],
+        ["over.yaml:2", "0.5"],
+        ["--set", "3", "(holds)"],
+    ]
     assert main(["explain", "optimizer", lab]) == 0
     out, _ = told(capsys)
     assert "lr            0.01 (run.yaml:5)" in out

@@ -199,11 +199,12 @@ def test_origins(run):
     assert resolved.where("optimizer.weight_decay") == "run.yaml:22"
     assert resolved.where("no.such.key") == "run.yaml"
     assert [(origin.where, origin.text) for origin in resolved.history("optimizer.lr")] == [
+        ("default of optimizer adamw", "0.001"),
         ("run.yaml:24", "0.001"),
         ("--set", "0.002"),
     ]
     assert [(origin.where, origin.text) for origin in resolved.history("optimizer.weight_decay")] == [
-        ("default", "0.0")
+        ("default of optimizer adamw", "0.0")
     ]
     with pytest.raises(ConfigError, match="did you mean 'lr'"):
         resolved.history("optimizer.lrr")

@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from visioncore_engine.config.checks import each_choice
+from visioncore_engine.config.examples import default_of
 from visioncore_engine.config.node import Node, Origin
 from visioncore_engine.config.run import RunConfig
 from visioncore_engine.config.text import flow, to_yaml
@@ -104,12 +105,30 @@ class Resolved:
                 todo = f"{head}there are: {', '.join(inside) or 'none'}"
                 raise ConfigError(Problem(what=f"there is no {part!r}", key=above, todo=todo))
             value = value[part]
-        node = self.places.get(key)
+        default, node = self._default(key), self.places.get(key)
         if node is None:
-            return (Origin("default", json.dumps(value)),)
+            return (default or Origin("default", json.dumps(value)),)
+        history = (*([default] if default else ()), *node.history)
         if is_secret_key(key.rpartition(".")[2]):
-            return tuple(Origin(origin.where, HIDDEN) for origin in node.history)
-        return node.history
+            return tuple(Origin(origin.where, HIDDEN) for origin in history)
+        return history
+
+    def _default(self, key: str) -> Origin | None:
+        """What an option is where nobody writes it, and whose it is; None for blocks and for what must be written."""
+        above, _, name = key.rpartition(".")
+        owners = {found: choice for found, choice in self.choices() if above == found or above.startswith(f"{found}.")}
+        owner = max(owners, key=len, default="")
+        inside: Any = owners[owner].options if owner else self.run
+        for part in above.removeprefix(owner).strip(".").split("."):
+            inside = getattr(inside, part, None) if part else inside
+        if not isinstance(inside, BaseModel) or name not in type(inside).model_fields:
+            return None
+        field = type(inside).model_fields[name]
+        if name in slots(type(inside)) or field.is_required():
+            return None
+        value = default_of(field)
+        whose = f"default of {owners[owner].kind} {owners[owner].name}" if owner else "default"
+        return None if isinstance(value, dict) else Origin(whose, json.dumps(value))
 
     def dump(self) -> dict[str, Any]:
         """Return the run as plain values, filled with every default; lists of blocks as mappings id -> block.

@@ -8,7 +8,7 @@ which plugins are found. Nothing here imports pydantic or torch.
 
 from __future__ import annotations
 
-from visioncore_engine.registry.contents import contents
+from visioncore_engine.registry.contents import contents, module_file
 from visioncore_engine.registry.discovery import discover
 from visioncore_engine.registry.lock import to_text
 from visioncore_engine.registry.lookup import Registry
@@ -23,5 +23,6 @@ __all__ = [
     "describe_error",
     "discover",
     "load_address",
+    "module_file",
     "to_text",
 ]

@@ -7,6 +7,7 @@ RECORD, the files of the package; of a single file the file. The same files give
 from __future__ import annotations
 
 import base64
+import csv
 import hashlib
 import importlib.util
 import sys
@@ -14,11 +15,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib.machinery import PathFinder
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from visioncore_engine.registry.plugin import Plugin
 
-__all__ = ["Contents", "contents"]
+__all__ = ["Contents", "contents", "module_file"]
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,26 @@ def contents(plugin: Plugin) -> Contents:
     return Contents(_combined((name, _digest(path)) for name, path in named), str(roots[0].parent))
 
 
+def module_file(module: str) -> Path:
+    """File of a module, found without importing it: below the nearest package that is imported already."""
+    loaded = module
+    inside: list[str] = []
+    while loaded and loaded not in sys.modules:
+        loaded, _, last = loaded.rpartition(".")
+        inside.insert(0, last)
+    package = sys.modules.get(loaded)
+    if package is None:
+        return Path()
+    if not inside:
+        return Path(getattr(package, "__file__", None) or "")
+    for root in getattr(package, "__path__", ()):
+        path = Path(root, *inside)
+        for candidate in (path.with_suffix(".py"), path / "__init__.py"):
+            if candidate.is_file():
+                return candidate
+    return Path()
+
+
 def _recorded(distribution: str) -> list[tuple[str, Path, str]]:
     """Files that a wheel brought: name, place, and the digest that it promised; none where no RECORD says."""
     import importlib_metadata
@@ -69,11 +89,11 @@ def _recorded(distribution: str) -> list[tuple[str, Path, str]]:
         found = importlib_metadata.distribution(distribution)
     except importlib_metadata.PackageNotFoundError:  # a plugin given in process has no distribution on disk
         return []
-    files = found.files if found.read_text("RECORD") is not None else None
+    rows = csv.reader((found.read_text("RECORD") or "").splitlines())
     return sorted(
-        (str(file), Path(str(file.locate())), _promised(file.hash))
-        for file in files or ()
-        if _is_code(PurePosixPath(str(file)))
+        (row[0], Path(str(found.locate_file(row[0]))), _promised(row[1]))
+        for row in rows
+        if len(row) > 1 and _is_code(PurePosixPath(row[0]))
     )
 
 
@@ -83,10 +103,9 @@ def _is_code(file: PurePosixPath) -> bool:
     return not (home == ".." or home.endswith(".dist-info") or file.suffix in (".pth", ".pyc"))
 
 
-def _promised(hashed: Any) -> str:
-    if hashed is None or hashed.mode != "sha256":
-        return ""
-    return base64.urlsafe_b64decode(f"{hashed.value}=").hex()
+def _promised(hashed: str) -> str:
+    algorithm, _, value = hashed.partition("=")
+    return base64.urlsafe_b64decode(f"{value}=").hex() if algorithm == "sha256" else ""
 
 
 def _roots(module: str) -> list[Path]:

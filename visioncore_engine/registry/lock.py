@@ -81,24 +81,24 @@ def differences(lock: Iterable[Locked], plugins: Iterable[Plugin], path: str) ->
     problems = []
     for then in lock:
         plugin = here.get((then.name, then.distribution))
+        back = f"install {then.origin}" if then.distribution else "name the file with --plugin"
         if plugin is None:
             what = f"plugin {then.name!r} ({then.origin}) of the lock is not here"
-            problems.append(_problem(what, then, path))
+            problems.append(_problem(what, back, path))
             continue
         now = locked(plugin)
         if now.version != then.version:
             what = f"plugin {then.name!r} is {now.origin} here, and {then.origin} in the lock"
-            problems.append(_problem(what, then, path))
+            problems.append(_problem(what, back, path))
         elif now.hash != then.hash:
             what = (
                 f"the code of plugin {then.name!r} ({now.origin}) is {_short(now)} here, and {_short(then)} in the lock"
             )
-            problems.append(_problem(what, then, path))
+            problems.append(_problem(what, "bring that code back", path))
     return tuple(problems)
 
 
-def _problem(what: str, then: Locked, path: str) -> Problem:
-    back = f"install {then.origin}" if then.distribution else "bring the file back"
+def _problem(what: str, back: str, path: str) -> Problem:
     todo = f"{back}, or accept what is here: visioncore plugins --write-lock {path}"
     return Problem(what=what, key="lock", given=path, todo=todo)
 

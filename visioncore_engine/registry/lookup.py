@@ -135,6 +135,15 @@ class Registry:
         """Addresses of the report sections that plugins add, sorted by (plugin, order of declaration)."""
         return self.declared_sections
 
+    def hooks(self) -> dict[str, tuple[str, ...]]:
+        """Plugins behind each hook that is called rather than looked up, in the order of the calls."""
+        declared: dict[str, Iterable[Declared[Any]]] = {
+            "visioncore_checks": self.declared_checks,
+            "visioncore_data_checks": self.declared_data_checks,
+            "visioncore_report_sections": self.declared_sections,
+        }
+        return {hook: tuple(dict.fromkeys(item.plugin.name for item in items)) for hook, items in declared.items()}
+
     def checks(self, config: Any) -> tuple[Problem, ...]:
         """Ask every plugin what it finds wrong with a resolved run.
 
