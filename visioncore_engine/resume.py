@@ -105,15 +105,13 @@ def check_plugins(resolved: Resolved, saved: Mapping[str, Any], now: Mapping[str
 
 
 def _changed_owners(saved: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Components that another plugin provides now."""
+    """Components of the same name that another plugin provides now."""
     before = {part["key"]: part for part in saved["components"]}
     for part in now["components"]:
         then = before.get(part["key"], part)
-        if (then["plugin"], then["kind"], then["name"]) == (part["plugin"], part["kind"], part["name"]):
-            continue
-        if then["plugin"] != part["plugin"] and then["name"] == part["name"]:
-            what = f"{part['kind']} {part['name']!r} was that of plugin {then['plugin']!r}, and is that of "
-            yield f"{what}{part['plugin']!r} now", f"write {then['plugin']}:{part['name']}"
+        if then["name"] == part["name"] and then["plugin"] != part["plugin"]:
+            what = f"{part['kind']} {part['name']!r} was that of plugin {then['plugin']!r}"
+            yield f"{what}, and is that of {part['plugin']!r} now", f"write {then['plugin']}:{part['name']}"
 
 
 def _changed_code(saved: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

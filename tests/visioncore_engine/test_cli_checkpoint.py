@@ -28,7 +28,8 @@ def test_json_holds_everything_that_identifies_the_file(found):
     assert set(found["scores"]) == {"val/loss", "val/toy_error", "val/toy_count"}
     assert [group["name"] for group in found["groups"]] == ["group0", "group1"]
     assert found["groups"][1]["targets"]["y"] == {"columns": "cells", "size": 3, "ids": ["g1c0", "g1c1", "g1c2"]}
-    assert found["plugins"] == [{"name": "toy_plugin", "distribution": "", "version": ""}]
+    (plugin,) = found["plugins"]
+    assert (plugin["name"], plugin["distribution"], plugin["version"]) == ("toy_plugin", "", "")
     assert found["components"]["model"] == "toy_plugin:toy_linear"
     assert found["fingerprints"] == {"group0": "5-group0", "group1": "5-group1"}
     weights = read_checkpoint(FILE)["state_dict"]

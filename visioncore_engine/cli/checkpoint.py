@@ -65,10 +65,11 @@ def describe(payload: Mapping[str, Any]) -> dict[str, Any]:
         "scores": {name: value if math.isfinite(value) else None for name, value in own["scores"].items()},
         "groups": [_group(group) for group in own["groups"]],
         "plugins": [
-            {key: plugin.get(key) for key in ("name", "distribution", "version")}
+            {key: plugin.get(key) for key in ("name", "distribution", "version", "editable", "hash")}
             for plugin in record.get("plugins", ())
             if plugin.get("used")
         ],
+        "engine": (record.get("engine") or {}).get("version") or record.get("libraries", {}).get("visioncore-engine"),
         "components": {part["key"]: f"{part['plugin']}:{part['name']}" for part in record.get("components", ())},
         "libraries": record.get("libraries", {}),
         "fingerprints": own["fingerprints"],

@@ -11,9 +11,9 @@ import csv
 import hashlib
 import importlib.util
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from importlib.machinery import PathFinder
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path, PurePosixPath
 
 from visioncore_engine.registry.plugin import Plugin
@@ -62,23 +62,22 @@ def contents(plugin: Plugin) -> Contents:
 
 
 def module_file(module: str) -> Path:
-    """File of a module, found without importing it: below the nearest package that is imported already."""
-    loaded = module
-    inside: list[str] = []
-    while loaded and loaded not in sys.modules:
-        loaded, _, last = loaded.rpartition(".")
-        inside.insert(0, last)
-    package = sys.modules.get(loaded)
-    if package is None:
-        return Path()
-    if not inside:
-        return Path(getattr(package, "__file__", None) or "")
-    for root in getattr(package, "__path__", ()):
-        path = Path(root, *inside)
-        for candidate in (path.with_suffix(".py"), path / "__init__.py"):
-            if candidate.is_file():
-                return candidate
-    return Path()
+    """File of a module, found without importing it; an empty path where there is none."""
+    spec = _specification(module, lambda _: True)
+    return Path(spec.origin) if spec is not None and spec.origin and Path(spec.origin).is_file() else Path()
+
+
+def _specification(module: str, goes_on: Callable[[ModuleSpec], bool]) -> ModuleSpec | None:
+    """Walk into a dotted module as long as `goes_on`, importing nothing."""
+    name, *inner = module.split(".")
+    try:
+        spec = sys.modules[name].__spec__ if name in sys.modules else importlib.util.find_spec(name)
+    except (ImportError, ValueError, AttributeError):  # a finder of somebody else's, or a module that is none
+        return None
+    while spec is not None and inner and goes_on(spec):
+        name = f"{name}.{inner.pop(0)}"
+        spec = PathFinder.find_spec(name, spec.submodule_search_locations or [])
+    return spec
 
 
 def _recorded(distribution: str) -> list[tuple[str, Path, str]]:
@@ -110,14 +109,7 @@ def _promised(hashed: str) -> str:
 
 def _roots(module: str) -> list[Path]:
     """Folders of the package, or the file of the module, that holds a plugin: the outermost that is its own."""
-    name, *inner = module.split(".")
-    try:
-        spec = importlib.util.find_spec(name) if name not in sys.modules else sys.modules[name].__spec__
-    except (ImportError, ValueError):  # a finder of somebody else's, or a module without a specification
-        return []
-    while spec is not None and spec.origin is None and inner:  # a namespace, which other distributions share
-        name = f"{name}.{inner.pop(0)}"
-        spec = PathFinder.find_spec(name, spec.submodule_search_locations)
+    spec = _specification(module, lambda outer: outer.origin is None)  # a namespace, which other distributions share
     if spec is None:
         return []
     if spec.submodule_search_locations is not None:
