@@ -166,7 +166,7 @@ def _wait(workers: Sequence[subprocess.Popen[bytes]], grace: float) -> tuple[int
     """Exit code and rank of the first worker that failed, once all have ended; (0, 0) where none did."""
     failed: tuple[int, int] | None = None
     deadline, urge = float("inf"), signal.SIGTERM
-    while any(worker.poll() is None for worker in workers):
+    while None in [worker.poll() for worker in workers]:  # all are asked: one that ended behind the first is seen too
         if failed is None and (ended := _failed(workers)):
             failed, deadline = _cause(ended), time.monotonic() + grace
         if time.monotonic() > deadline:
