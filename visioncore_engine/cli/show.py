@@ -17,7 +17,7 @@ from visioncore_engine.component import KINDS, Kind
 from visioncore_engine.config.classes import options_class
 from visioncore_engine.config.examples import default_of, example_of
 from visioncore_engine.config.run import RunConfig
-from visioncore_engine.config.text import flow
+from visioncore_engine.config.text import flow, to_yaml
 from visioncore_engine.config.words import describe
 from visioncore_engine.errors import PluginError
 from visioncore_engine.options import Options, Slot, slots
@@ -153,7 +153,7 @@ def _example(registry: Registry, entry: Entry, model: type[Options]) -> str:
     lines = ["  " * depth + f"{word}:" for depth, word in enumerate(path)]
     head = "  " * len(path)
     dash, rest = ("- ", "  ") if many else ("", "")
-    body = [f"{word}: {_written(value)}" for word, value in example_of(registry, entry, model).items()]
+    body = to_yaml(example_of(registry, entry, model), lambda _key: "default").splitlines()
     block = [f"{dash}{body[0]}", *(f"{rest}{line}" for line in body[1:])]
     return "\n".join([*lines, *(f"{head}{line}" for line in block)]) + "\n"
 

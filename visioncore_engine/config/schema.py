@@ -145,7 +145,7 @@ def _one(registry: Registry, models: dict[Entry, type[BaseModel]]) -> dict[str, 
         for word in _spellings(registry, entry)
     ]
     blocks = [{"$ref": f"#/$defs/{_title(entry)}"} for entry in models]
-    nameless = {"type": "object", "not": {"required": ["name"]}}
+    nameless = {"type": "object", "properties": {"name": {"$ref": f"#/$defs/{_OPEN}"}}}
     choices = [*([{"enum": words}] if words else []), *blocks, nameless]
     return {"oneOf": choices}
 
