@@ -6,6 +6,7 @@ import copy
 import json
 import random
 import re
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -158,10 +159,11 @@ def test_300_mutants_of_shipped_files_get_one_verdict(registry, accepts):
 def test_another_plugin_changes_the_schema_that_the_command_prints(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     text = "from visioncore_engine import Component, hookimpl\n@hookimpl\ndef visioncore_losses():\n"
-    Path("extra_lab.py").write_text(f"{text}    yield Component(name='brand_new', summary='', build=':Loss')\n")
+    Path("schema_lab.py").write_text(f"{text}    yield Component(name='brand_new', summary='', build=':Loss')\n")
     assert main(["schema"]) == 0
     before = json.loads(capsys.readouterr().out)
-    assert main(["schema", "--plugin", "extra_lab.py"]) == 0
+    assert main(["schema", "--plugin", "schema_lab.py"]) == 0
+    del sys.modules["schema_lab"]
     after = json.loads(capsys.readouterr().out)
     assert before[HASH] != after[HASH]
     assert not Draft202012Validator(before).is_valid({"loss": "brand_new"})
