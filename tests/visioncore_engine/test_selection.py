@@ -13,6 +13,7 @@ import pytest
 from visioncore_engine import discover, resolve
 from visioncore_engine.cli import main
 from visioncore_engine.errors import ConfigError, PluginError
+from visioncore_engine.registry import to_text
 
 SAMPLER = """
     from visioncore_engine import Component, hookimpl
@@ -166,6 +167,14 @@ def test_other_code_of_the_same_version_is_refused_with_both_hashes(locked, site
     assert "the code of plugin 'cli_lab' (cli-lab==1.5) is sha256:" in told
     assert main(["plugins", "--write-lock", "plugins.lock", "--used-by", locked]) == 0  # the remedy that it names
     assert main(["check", locked]) == 0
+
+
+def test_what_is_set_aside_by_name_may_differ_from_the_lock(labs, installed, tmp_path):
+    (tmp_path / "lock").write_text(to_text(discover(entry_points=installed()).plugins))
+    install(labs, "heavy", "2.0")
+    assert "heavy-lab==2.0 here" in refusal(discover, entry_points=installed(), lock=tmp_path / "lock")
+    for named in ({"allow": ["light"]}, {"block": ["heavy-lab"]}):
+        assert states(discover(entry_points=installed(), lock=tmp_path / "lock", **named))["light"] == "loaded"
 
 
 def test_a_plugin_of_the_lock_that_is_gone_is_named(locked, site, capsys):

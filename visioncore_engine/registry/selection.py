@@ -44,23 +44,29 @@ class Selection:
         if problems:
             raise PluginError(*problems)
         self._allow, self._block = frozenset(map(normalised, allow)), frozenset(map(normalised, block))
-        rows = None if lock is None else read_lock(lock)
-        self._locked = None if rows is None else {(row.name, row.distribution) for row in rows}
-        if lock is not None and rows is not None:
-            wanted = [row for row in rows if not {normalised(row.name), normalised(row.distribution)} & self._block]
+        self._locked: set[tuple[str, str]] | None = None
+        if lock is not None:
+            rows = read_lock(lock)
+            self._locked = {(row.name, row.distribution) for row in rows}
+            # What is set aside by name may be anything: it is not imported.
+            wanted = [
+                row for row in rows if not self._refused(frozenset(map(normalised, (row.name, row.distribution))))
+            ]
             problems = list(differences(wanted, plugins, os.fspath(lock)))
             if problems:
                 raise PluginError(*problems)
 
     def refusal(self, plugin: Plugin) -> str:
         """Why a plugin is not imported; empty where it may be."""
-        if plugin.names & self._block:
-            return "by name"
-        if self._allow and not plugin.names & self._allow:
-            return "it is not among those that are allowed"
-        if self._locked is not None and (plugin.name, plugin.distribution) not in self._locked:
+        refusal = self._refused(plugin.names)
+        if not refusal and self._locked is not None and (plugin.name, plugin.distribution) not in self._locked:
             return "it is not in the lock"
-        return ""
+        return refusal
+
+    def _refused(self, names: frozenset[str]) -> str:
+        if names & self._block:
+            return "by name"
+        return "it is not among those that are allowed" if self._allow and not names & self._allow else ""
 
 
 def _unknown(words: Iterable[str], known: Iterable[str], what: str) -> Iterable[Problem]:
