@@ -143,7 +143,9 @@ def _prepare(resolved: Resolved, entry: Entry, place: Place) -> _Prepared:
     if saved:
         own = saved[1]["visioncore"]
         check_resume(resolved, own["run"])
-        notes.append(check_plugins(resolved, own["record"], record, str(saved[0])))
+        if note := check_plugins(resolved, own["record"], record, str(saved[0])):
+            notes.append(note)
+            record["warnings"] = [*record.get("warnings", ()), note]  # who reads the results is to know it too
     if run.trainer.threads is not None:
         torch.set_num_threads(run.trainer.threads)
     check_devices(resolved, place)
@@ -240,6 +242,7 @@ def _record(resolved: Resolved, before: RunFolder | None) -> dict[str, Any]:
         earlier = records.from_json(before.record_file.read_text(), str(before.record_file))
         record["resumed"] = [*earlier.get("resumed", []), record["started"]]
         record["started"] = earlier["started"]
+        record["warnings"] = earlier.get("warnings", [])
     return record
 
 

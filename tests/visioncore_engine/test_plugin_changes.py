@@ -118,6 +118,11 @@ def test_a_policy_allows_it(trained, release, capsys):
     saved = read_checkpoint(LAST)
     assert saved["global_step"] == 4
     assert {row["version"] for row in saved["visioncore"]["record"]["plugins"] if row["used"]} == {"2.0"}
+    longer(trained, "trainer.max_epochs=3")  # the same release again: nothing to allow, and what was stays recorded
+    for record in (json.loads(Path("here/record.json").read_text()), read_checkpoint(LAST)["visioncore"]["record"]):
+        assert len(record["warnings"]) == 1
+        assert "train-lab==1.0, and this is train-lab==2.0" in record["warnings"][0]
+    assert "this is train-lab==2.0" in Path("here/report.html").read_text()
 
 
 def test_ignoring_says_nothing(trained, release, capsys):

@@ -12,7 +12,7 @@ from visioncore_engine.report.section import Section, escape, mapping_html, note
 __all__ = ["highlight_yaml", "record_section", "run_section", "trained_section"]
 
 _ELSEWHERE = ("parameters", "warnings")  # other parts of the page show them
-_FOLDED = ("components", "contracts", "files", "command")
+_FOLDED = ("components", "contracts", "files", "command", "profile")
 _COLUMNS = {
     "plugins": ("name", "distribution", "version", "status", "used", "editable", "hash"),
     "components": ("key", "name", "plugin", "contract_version"),
