@@ -61,6 +61,7 @@ class Profile:
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
         self.clock = clock
         self.unmeasured: list[str] = []
+        self._measured: set[type] = set()
         self._costs: dict[tuple[str, str, str], Cost] = {}
         self._inner = threading.local()
         self._lock = threading.Lock()
@@ -94,6 +95,8 @@ class Profile:
     def _time(self, built: Any, contract: str, cost: Cost) -> bool:
         """Give an object a class whose methods are timed; whether that can be done."""
         own = type(built)
+        if own in self._measured:  # given out before
+            return True
         methods = {name: self._timed(getattr(own, name), cost) for name in _methods(own, resolve_address(contract))}
         try:
             measured = type(own.__name__, (own,), {**methods, "__slots__": ()})
@@ -101,6 +104,7 @@ class Profile:
             object.__setattr__(built, "__class__", measured)
         except TypeError:  # a function, or a class of C
             return False
+        self._measured.add(measured)
         return True
 
     def _timed(self, function: Callable[..., Any], cost: Cost) -> Callable[..., Any]:

@@ -191,6 +191,16 @@ def test_a_measured_object_is_still_what_it_was(clock):
     assert "forward" in vars(Stage)
 
 
+def test_an_object_that_is_given_out_twice_is_measured_once(clock):
+    profile = Profile(clock)
+    stage = watched(profile, "stage", Stage(clock, 0.002))
+    watched(profile, "stage", stage)
+    with profile.measuring():
+        stage(torch.zeros(1))
+    (row,) = profile.summary(1)["components"]
+    assert (row["calls"], row["ms"]) == (1, pytest.approx(2.0))
+
+
 def test_a_failure_is_counted_and_passed_on(clock):
     class Failing:
         def steps_per_epoch(self):
