@@ -12,16 +12,34 @@ from pathlib import Path
 
 import pytest
 import yaml
+from waiting import until
+
+from visioncore_engine.component import KINDS
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 EXAMPLE = CHECKOUT / "plugins" / "example-lab"
 COMPONENTS = {
-    ("sampler", "bootstrap"),
-    ("regularizer", "orthogonal"),
-    ("modulator", "scalar_gain"),
-    ("scheduler", "trapezoid"),
+    ("adapter", "area_pool"),
     ("callback", "scoreboard"),
+    ("dataset", "sheets"),
+    ("evaluator", "residuals"),
+    ("launcher", "detached"),
+    ("logger", "status"),
+    ("loss", "huber"),
+    ("metric", "mean_absolute_error"),
+    ("model", "linear"),
+    ("modulator", "scalar_gain"),
+    ("optimizer", "lion"),
+    ("preparation", "z_score"),
+    ("reader", "csv_sheet"),
+    ("readout", "factorized"),
+    ("regularizer", "orthogonal"),
+    ("sampler", "bootstrap"),
+    ("scheduler", "trapezoid"),
+    ("stage", "divisive"),
+    ("transform", "contrast_jitter"),
 }
+RUN_FILES = [CHECKOUT / "configs" / f"{name}.yaml" for name in ("example_lab", "example_lab_sheets")]
 
 
 def contents(wheel: Path) -> tuple[set[str], dict[str, dict[str, str]]]:
@@ -83,7 +101,7 @@ def test_installed_it_is_listed_like_a_built_in(installed):
     assert done.returncode == 0, done.stderr
     listing = json.loads(done.stdout)
     (plugin,) = [plugin for plugin in listing["plugins"] if plugin["name"] == "example_lab"]
-    assert (plugin["distribution"], plugin["version"], plugin["status"]) == ("example-lab", "1.0.0", "loaded")
+    assert (plugin["distribution"], plugin["version"], plugin["status"]) == ("example-lab", "1.1.0", "loaded")
     offered = {(entry["kind"], entry["name"]) for entry in listing["components"] if entry["plugin"] == "example_lab"}
     assert offered == COMPONENTS
 
@@ -96,27 +114,58 @@ def test_each_component_is_shown(installed, kind, name):
     assert "example_lab" in done.stdout
 
 
-def test_a_run_file_names_all_five(installed):
-    done = installed.visioncore("check", str(CHECKOUT / "configs" / "example_lab.yaml"))
-    assert done.returncode == 0, done.stderr
-
-
-@pytest.mark.slow
-def test_a_run_trains_with_all_five_by_name(installed):
-    run_dir = installed.home / "run"
-    small = {
-        "data.duration": 120,
-        "data.num_units": 4,
+def small(run_dir: Path) -> dict[str, list[str]]:
+    """What makes the run files short, by the name of the run."""
+    shared = {
         "sampler.batches_per_epoch": 4,
-        "scheduler.warmup_steps": 2,
         "trainer.max_epochs": 2,
         "trainer.check_val_every_n_epoch": 1,
         "run.dir": run_dir,
     }
-    sets = [word for key, value in small.items() for word in ("--set", f"{key}={value}")]
-    done = installed.visioncore("train", str(CHECKOUT / "configs" / "example_lab.yaml"), *sets)
+    own = {
+        "example_lab": {"data.duration": 120, "data.num_units": 4, "scheduler.warmup_steps": 2},
+        "example_lab_sheets": {"data.folder": EXAMPLE / "sheets"},
+    }
+    return {
+        name: [word for key, value in {**shared, **more}.items() for word in ("--set", f"{key}={value}")]
+        for name, more in own.items()
+    }
+
+
+def test_there_is_one_of_each_kind_and_the_run_files_name_them_all(installed):
+    assert sorted(kind for kind, _ in COMPONENTS) == sorted(KINDS)
+    named = set()
+    for path in RUN_FILES:
+        done = installed.visioncore("check", str(path), *small(installed.home)[path.stem])
+        assert done.returncode == 0, done.stderr
+        named |= {name for _, name in COMPONENTS if f" {name} (example_lab)" in done.stdout}
+    assert named == {name for _, name in COMPONENTS} - {"detached"}  # with which nobody would see the others train
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", RUN_FILES, ids=lambda path: path.stem)
+def test_a_run_trains_with_them_by_name(installed, path):
+    run_dir = installed.home / path.stem
+    done = installed.visioncore("train", str(path), *small(run_dir)[path.stem])
     assert done.returncode == 0, done.stdout + done.stderr
     assert [line.split(",")[0] for line in (run_dir / "scoreboard.csv").read_text().splitlines()] == ["step", "4", "8"]
+    assert json.loads((run_dir / "status.json").read_text())["step"] == 8
+    assert (run_dir / "residuals.csv").read_text().startswith("split,group,column,")
     run = yaml.safe_load((run_dir / "run.yaml").read_text())
     assert (run["sampler"]["name"], run["scheduler"]["name"]) == ("bootstrap", "trapezoid")
     assert "example-lab" in (run_dir / "record.json").read_text()
+
+
+@pytest.mark.slow
+def test_a_detached_run_goes_on_by_itself(installed):
+    run_dir = installed.home / "detached"
+    words = small(run_dir)["example_lab_sheets"]
+    done = installed.visioncore("train", str(RUN_FILES[1]), *words, "--set", "launch=detached")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"which prints to {run_dir / 'output.txt'}" in done.stdout
+
+    def output() -> str:
+        return (run_dir / "output.txt").read_text()
+
+    until("the detached run has ended", lambda: "its report in" in output(), shown=output)
+    assert json.loads((run_dir / "status.json").read_text())["step"] == 8
