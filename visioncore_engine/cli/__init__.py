@@ -31,6 +31,7 @@ _COMMANDS = {
     "doctor": "look at this machine and at what is installed",
     "train": "train a run",
     "evaluate": "score a trained run",
+    "new-plugin": "write a plugin that works at once: a package with tests, or one file",
     "checkpoint": "say what a checkpoint holds; carry one of an older format over",
     "report": "draw the report of a run again",
 }
@@ -93,7 +94,7 @@ def _run(arguments: list[str]) -> int:
         return 0
     parser = Parser(prog=f"visioncore {name}")
     if name in _COMMANDS:
-        command = importlib.import_module(f"visioncore_engine.cli.{name}")
+        command = importlib.import_module(f"visioncore_engine.cli.{name.replace('-', '_')}")
         parser.description = command.__doc__
         command.arguments(parser)
         handler: Callable[..., int] = command.run
