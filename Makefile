@@ -9,7 +9,7 @@ WITHOUT ?=
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all test-engine faults smoke lint bench docs clean
+.PHONY: help setup demo test test-all test-engine smoke lint bench reference docs clean
 
 help:  ## say what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */\1\t/' | expand -t 14
@@ -48,6 +48,10 @@ lint: setup  ## style, types and the order of imports
 
 bench: setup  ## measure the rows of docs/performance.md, beside the stored figures: ten minutes
 	$(BIN)/python benchmarks/suite.py
+
+reference: setup  ## write the pages again that are made from the code: components and errors
+	$(BIN)/visioncore reference docs/components --only visioncore_common --only visioncore_neural
+	$(BIN)/python tests/docs/catalogue.py
 
 docs: setup  ## run every command, run file and snippet of the documentation
 	$(PYTEST) tests/docs

@@ -28,6 +28,7 @@ _COMMANDS = {
     "check": "find every mistake in a run file; --build goes on to build the model",
     "explain": "say where a value of a run comes from",
     "schema": "write the JSON Schema with which editors complete run files",
+    "reference": "write a page of reference for each kind of component",
     "doctor": "look at this machine and at what is installed",
     "train": "train a run",
     "evaluate": "score a trained run",

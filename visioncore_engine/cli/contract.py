@@ -7,7 +7,7 @@ import importlib.util
 from functools import cache
 from pathlib import Path
 
-__all__ = ["attributes_of"]
+__all__ = ["attributes_of", "text_of"]
 
 
 @cache
@@ -35,3 +35,9 @@ def attributes_of(name: str) -> list[tuple[str, str]]:
             text = (ast.get_docstring(node) or "").partition("\n")[0]
             rows.append((f"{node.name}({arguments})", text))
     return rows
+
+
+def text_of(name: str) -> str:
+    """Docstring of a class of the contract; empty for a class that is not ours."""
+    found = _classes().get(name)
+    return (ast.get_docstring(found) or "") if found else ""

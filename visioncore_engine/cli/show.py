@@ -23,7 +23,7 @@ from visioncore_engine.errors import PluginError
 from visioncore_engine.options import Options, Slot, slots
 from visioncore_engine.registry import Entry, Registry, module_file
 
-__all__ = ["arguments", "as_json", "run"]
+__all__ = ["arguments", "default_in_words", "example_block", "home_of", "run", "slot_in_words"]
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -117,14 +117,14 @@ def _component(found: dict[str, Any], kind: Kind) -> Iterator[str]:
     ]
     yield from columns(row for row in rows if row[1])
     yield from ("", "options")
-    for option in found["options"]:
-        default = "required" if option["required"] else f"default {_written(option['default'])}"
-        yield from columns([(option["name"], f"{option['allowed']}; {default}")])
-        yield from paragraph(option["description"], indent=6)
-    if not found["options"]:
+    for name, field in model.model_fields.items():
+        allowed = slot_in_words(found[name]) if name in found else describe(field)
+        yield from columns([(name, f"{allowed}; {default_in_words(field, found.get(name))}")])
+        yield from paragraph(field.description or "", indent=6)
+    if not model.model_fields:
         yield "  none"
     yield from ("", "contract", *_contract(kind))
-    yield from ("", "example", *(f"  {line}".rstrip() for line in found["example"].splitlines()))
+    yield from ("", "example", *example_block(registry, entry, model))
 
 
 def _contract(kind: Kind) -> list[str]:
@@ -137,28 +137,47 @@ def _contract(kind: Kind) -> list[str]:
     return lines
 
 
-def _slot_in_words(slot: Slot) -> str:
+def slot_in_words(slot: Slot) -> str:
+    """Say what may stand where an option holds components."""
     return (
         f"a list of {KINDS[slot.kind].plural}, or a mapping from id to {slot.kind}" if slot.many else f"a {slot.kind}"
     )
 
 
-def _written(value: Any) -> str:
+def default_in_words(field: FieldInfo, slot: Slot | None) -> str:
+    """Say what stands where an option is not written, or that it must be."""
+    if slot is not None and slot.default:
+        return f"default {', '.join(slot.default)}"
+    if field.is_required():
+        return "required"
+    return f"default {_written(field)}"
+
+
+def _written(field: FieldInfo) -> str:
+    value = field.get_default(call_default_factory=True, validated_data={})
     return flow(value.model_dump(mode="json") if isinstance(value, BaseModel) else value)
 
 
-def _example(registry: Registry, entry: Entry, model: type[Options]) -> str:
+def example_block(registry: Registry, entry: Entry, model: type[Options]) -> list[str]:
     """Write a block with every option, at the key where the kind belongs."""
-    path, many = _home(registry, entry.kind)
-    lines = ["  " * depth + f"{word}:" for depth, word in enumerate(path)]
-    head = "  " * len(path)
+    path, many = home_of(registry, entry.kind)
+    lines = ["  " * depth + f"{word}:" for depth, word in enumerate(path, 1)]
+    head = "  " * (len(path) + 1)
     dash, rest = ("- ", "  ") if many else ("", "")
-    body = to_yaml(example_of(registry, entry, model), lambda _key: "default").splitlines()
-    block = [f"{dash}{body[0]}", *(f"{rest}{line}" for line in body[1:])]
-    return "\n".join([*lines, *(f"{head}{line}" for line in block)]) + "\n"
+    body = [f"{dash}name: {entry.name}"]
+    found = slots(model)
+    for name, field in model.model_fields.items():
+        if name in found and found[name].default:
+            names = list(found[name].default)
+            body.append(f"{rest}{name}: {flow(names if found[name].many else names[0])}")
+        elif field.is_required():
+            body.append(f"{rest}{name}: …  # required")
+        elif name not in found:
+            body.append(f"{rest}{name}: {_written(field)}")
+    return [*lines, *(f"{head}{line}" for line in body)]
 
 
-def _home(registry: Registry, kind: str) -> tuple[tuple[str, ...], bool]:
+def home_of(registry: Registry, kind: str) -> tuple[tuple[str, ...], bool]:
     """Keys under which a run file holds a kind: at its top level, else in the options of a model or dataset."""
     for name, slot in slots(RunConfig).items():
         if slot.kind == kind:
