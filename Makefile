@@ -51,7 +51,7 @@ bench: setup  ## measure the rows of docs/performance.md, beside the stored figu
 
 reference: setup  ## write the pages again that are made from the code: components and errors
 	$(BIN)/visioncore reference docs/components --only visioncore_common --only visioncore_neural
-	$(BIN)/python tests/docs/catalogue.py
+	$(BIN)/python tests/support/catalogue.py
 
 docs: setup  ## run every command, run file and snippet of the documentation
 	$(PYTEST) tests/docs

@@ -23,7 +23,15 @@ ONLY = [word for name in PLUGINS for word in ("--only", name)]
 REGISTRY = discover()
 ENTRIES = [entry for entry in REGISTRY.entries if entry.plugin.name in PLUGINS]
 # What an example leaves open, by option.
-WRITTEN = {"files": "*.npz", "strength": 0.1, "match": "*", "grid_size": 8, "gamma": 0.9, "warmup_steps": 10}
+WRITTEN = {
+    "files": "*.npz",
+    "strength": 0.1,
+    "match": "*",
+    "channels": [4],
+    "grid_size": 8,
+    "gamma": 0.9,
+    "warmup_steps": 10,
+}
 
 
 def section(kind: str, name: str) -> str:
