@@ -395,8 +395,8 @@ INTRODUCTION = """<!-- Written by `make reference` from what is really said: cha
 
 # Errors
 
-Every message says where, what was given, what is allowed and what to do. A mistake that you can mend shows no traceback;
-`--debug` shows it all the same. All mistakes of a run file are told at once.
+Every message says where, what was given, what is allowed and what to do. A mistake that you can mend shows no
+traceback; `--debug` shows it all the same. All mistakes of a run file are told at once.
 
 | exit code | what it means |
 |---|---|
