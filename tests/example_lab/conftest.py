@@ -25,11 +25,11 @@ class Installed:
     site: Path
     home: Path
 
-    def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Run Python outside the checkout, with the installed wheels before anything else."""
+    def run(self, *arguments: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run Python outside the checkout (or in `cwd`), with the installed wheels before anything else."""
         return subprocess.run(
             [sys.executable, *arguments],
-            cwd=self.home,
+            cwd=cwd or self.home,
             env={**os.environ, "PYTHONPATH": str(self.site), "OMP_NUM_THREADS": "1", **environment},
             capture_output=True,
             text=True,

@@ -89,11 +89,17 @@ def test_it_is_not_importable_where_it_is_not_installed(tmp_path):
     assert "No module named 'example_lab'" in done.stderr
 
 
-def test_its_own_tests_pass_against_the_installed_package(installed):
-    done = installed.run(
-        "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(EXAMPLE), str(EXAMPLE / "tests")
-    )
+@pytest.mark.parametrize(
+    "only",
+    [
+        pytest.param(["--deselect", "tests/test_laws.py"], id="what each promises"),
+        pytest.param(["tests/test_laws.py"], id="laws of the kinds", marks=pytest.mark.slow),  # fast: tests/conformance
+    ],
+)
+def test_its_own_tests_pass_against_the_installed_package(installed, only):
+    done = installed.run("-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", ".", *only, cwd=EXAMPLE)
     assert done.returncode == 0, done.stdout + done.stderr
+    assert only[0] == "--deselect" or f"{len(COMPONENTS)} components" in done.stdout
 
 
 def test_installed_it_is_listed_like_a_built_in(installed):

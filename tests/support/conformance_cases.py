@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -29,6 +30,15 @@ def _example_lab():
     return SimpleNamespace(name="example_lab", value="example_lab", dist=None, load=lambda: example_lab)
 
 
+def _cases_of_example_lab(registry):
+    """What the example package says of its own components."""
+    from example_lab.testing import CASES as OWN
+
+    return [replace(case, registry=registry) for case in OWN]
+
+
 POINTS = [point for point in importlib_metadata.entry_points(group=ENTRY_POINT_GROUP) if point.name in OURS]
 REGISTRY = discover(entry_points=[*POINTS, _example_lab()])
-CASES = cases_of(REGISTRY, cases=(*conformance_learning.CASES, *conformance_data.CASES))
+CASES = cases_of(
+    REGISTRY, cases=(*conformance_learning.CASES, *conformance_data.CASES, *_cases_of_example_lab(REGISTRY))
+)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from datetime import date
+from string import Template
 
 from visioncore_engine import __version__
+from visioncore_engine.scaffold.imports import imports_of
 from visioncore_engine.scaffold.names import Names
 from visioncore_engine.scaffold.runfile import run_file
 from visioncore_engine.scaffold.template import filled, module_sources, sections
@@ -13,6 +15,12 @@ __all__ = ["LICENSES", "package_files"]
 
 LICENSES = ("MIT", "Apache-2.0", "BSD-3-Clause", "none")
 """Licences that a package may come with."""
+
+_TEST_IMPORTS = """from collections.abc import Callable
+from pathlib import Path
+from visioncore_engine import resolve, train
+from visioncore_engine.testing import Case, parametrize_with_checks
+"""
 
 
 def package_files(names: Names, *, license_name: str = "MIT", author: str = "") -> dict[str, str]:
@@ -39,10 +47,13 @@ def package_files(names: Names, *, license_name: str = "MIT", author: str = "") 
         "engine": ".".join(__version__.split(".")[:2]),
         "description": f"{names.kind.name} for visioncore_engine: {own['summary']}".replace('"', "'"),
         "license_lines": "" if license_name == "none" else f'license = "{license_name}"\nlicense-files = ["LICENSE"]\n',
-        "case": f", {own['case']}" if "case" in own else "",
+        "case": f", {Template(own['case']).substitute(values)}" if "case" in own else "",
         "note": own.get("note", "The run needs nothing else, and trains in a few seconds."),
+        "test_imports": imports_of([_TEST_IMPORTS, own.get("test_imports", "")], without=names.package),
+        "helpers": own.get("helpers", ""),
+        "setup": f"{own['setup']}\n" if "setup" in own else "",
+        "sets": own.get("sets", ""),
     }
-    test = "package/test.txt" if "made" not in own else "package/test_made.txt"
     files = {
         ".github/workflows/test.yml": filled("package/ci.txt", values),
         ".gitignore": filled("package/gitignore.txt", values),
@@ -51,7 +62,7 @@ def package_files(names: Names, *, license_name: str = "MIT", author: str = "") 
         "pyproject.toml": filled("package/pyproject.txt", values),
         "run.yaml": run_file(names.kind.name, values),
         f"src/{names.package}/py.typed": "",
-        f"tests/test_{names.name}.py": filled(test, values),
+        f"tests/test_{names.name}.py": filled("package/test.txt", values),
     }
     files |= {f"src/{names.package}/{module}.py": source for module, source in modules.items()}
     if license_name != "none":

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from example_lab.testing import CASES
 from visioncore_engine.testing import Case, Check, cases_of, parametrize_with_checks
-
-CASES = [Case("modulator", "scalar_gain", variants={"side": "eyepos"})]  # the rest needs no word
 
 
 @parametrize_with_checks(cases_of(plugin="example_lab", cases=CASES))

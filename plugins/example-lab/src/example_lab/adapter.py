@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from example_lab.options import AreaPoolOptions
@@ -11,7 +12,10 @@ __all__ = ["AreaPool"]
 
 
 class AreaPool(nn.Module):
-    """Brings frames of any size to one grid; each pixel of it is the mean over the pixels that lie under it.
+    """Brings frames of any size to one grid, and their contrast to one scale.
+
+    Each pixel of the grid is the mean over the pixels that lie under it, times a learned gain of its channel, which
+    starts at 1.
 
     Parameters
     ----------
@@ -19,12 +23,18 @@ class AreaPool(nn.Module):
         What the run file says.
     facts
         Shape of the group's frames (C, H, W).
+
+    Attributes
+    ----------
+    gain
+        (C, 1, 1, 1).
     """
 
     def __init__(self, options: AreaPoolOptions, facts: AdapterFacts) -> None:
         super().__init__()
         self.out_shape = (facts.in_shape[0], options.grid_size, options.grid_size)
+        self.gain = nn.Parameter(torch.ones(facts.in_shape[0], 1, 1, 1))
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Pool: (B, C, T, H, W) -> (B, C, T, P, P)."""
-        return nn.functional.adaptive_avg_pool3d(inputs, (None, *self.out_shape[1:]))
+        return nn.functional.adaptive_avg_pool3d(inputs, (None, *self.out_shape[1:])) * self.gain

@@ -117,7 +117,11 @@ class Sheets:
         ------
         ConfigError
             For a model that needs earlier frames: rows have no order.
+        DataError
+            For a split that does not exist.
         """
+        if split not in _SPLITS:
+            raise DataError(Problem(what=f"there are the splits {', '.join(_SPLITS)}", given=repr(split)))
         if history:
             raise ConfigError(
                 Problem(key="model", what="rows of a sheet have no earlier frames", given=f"a history of {history}")
@@ -181,7 +185,8 @@ def _spec(sheet: Sheet, train: np.ndarray, options: SheetsOptions) -> GroupSpec:
     predicted = sheet.places(options.predict, "data.predict")
     if len(predicted) == len(sheet.columns):
         raise DataError(Problem(where=sheet.where, key="data.predict", what="every column is predicted, from none"))
-    values = sheet.values[train][:, predicted]
+    inputs = np.delete(sheet.values, predicted, axis=1)
+    values = sheet.values[:, predicted][train & np.isfinite(inputs).all(axis=1)]  # other rows predict nothing
     known = np.isfinite(values)
     mean = np.where(known, values, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
     ids = tuple(sheet.columns[place] for place in predicted)

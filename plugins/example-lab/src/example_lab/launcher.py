@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,11 +23,6 @@ class Detached:
     facts
         Environment and devices.
 
-    Attributes
-    ----------
-    process
-        What `start` has started, None before.
-
     Raises
     ------
     ConfigError
@@ -45,7 +40,6 @@ class Detached:
                 )
             )
         self._output, self._environment = options.output, facts.environment
-        self.process: subprocess.Popen[bytes] | None = None
 
     def place(self) -> Place | None:
         """Place of the detached process; None in the one that is to start it."""
@@ -65,19 +59,22 @@ class Detached:
         """
         path = job.run_dir / self._output
         try:
-            output = path.open("ab")
+            path.open("ab").close()
         except OSError as error:
             raise StorageError(f"{path}: cannot be written: {error.strerror}") from error
-        with output:
-            self.process = subprocess.Popen(  # noqa: S603 - the engine's own command line
-                [*job.command, *["--resume"] * job.resume],
-                env={**self._environment, RUN_DIR_VARIABLE: str(job.run_dir)},
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,  # so that no hang-up of the terminal reaches it
-            )
-        return f"process {self.process.pid}, which prints to {path}; end it with: kill {self.process.pid}"
+        words = [*job.command, *["--resume"] * job.resume]
+        number = os.posix_spawn(
+            words[0],
+            words,
+            {**self._environment, RUN_DIR_VARIABLE: str(job.run_dir)},
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_OPEN, 1, path, os.O_WRONLY | os.O_APPEND, 0),
+                (os.POSIX_SPAWN_DUP2, 1, 2),
+            ],
+            setsid=True,  # a session of its own, so that no hang-up of the terminal reaches it
+        )
+        return f"process {number}, which prints to {path}; end it with: kill {number}"
 
     def stopped(self, number: int | None) -> None:
         """Do nothing: whoever sent the signal starts again with ``--resume``."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 
 import numpy as np
@@ -35,14 +36,17 @@ class CsvSheet:
         Raises
         ------
         DataError
-            Where it is not there or no text, a line has too many or too few cells, or a cell is no number; names the
-            line.
+            Where it is not there, cut short or no text, a line has too many or too few cells, or a cell is no number;
+            names the line.
         """
         try:
-            with self._path.open(newline="", encoding="utf-8") as file:
-                lines = list(csv.reader(file, delimiter=self._options.delimiter))
+            text = self._path.read_bytes().decode()
+            lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=self._options.delimiter))
         except (OSError, UnicodeDecodeError, csv.Error) as error:
             raise DataError(Problem(where=str(self._path), what=f"cannot be read: {error}")) from error
+        if not text.endswith(("\n", "\r")):
+            what = "the file ends within a line: it may be cut short"
+            raise DataError(Problem(where=str(self._path), what=what, todo="end the last line, if it is whole"))
         columns = tuple(name.strip() for name in lines[0]) if lines else ()
         if not columns or len(set(columns)) < len(columns):
             raise self._problem(1, "the first line names each column, and no name comes twice", ", ".join(columns))
