@@ -16,6 +16,7 @@ __all__ = ["LICENSES", "package_files"]
 LICENSES = ("MIT", "Apache-2.0", "BSD-3-Clause", "none")
 """Licences that a package may come with."""
 
+_CASE = 'CASE = Case("$kind", "$name")'
 _TEST_IMPORTS = """from collections.abc import Callable
 from pathlib import Path
 from visioncore_engine import resolve, train
@@ -47,10 +48,10 @@ def package_files(names: Names, *, license_name: str = "MIT", author: str = "") 
         "engine": ".".join(__version__.split(".")[:2]),
         "description": f"{names.kind.name} for visioncore_engine: {own['summary']}".replace('"', "'"),
         "license_lines": "" if license_name == "none" else f'license = "{license_name}"\nlicense-files = ["LICENSE"]\n',
-        "case": f", {Template(own['case']).substitute(values)}" if "case" in own else "",
+        "case": Template(own.get("case", _CASE)).substitute(values),
         "note": own.get("note", "The run needs nothing else, and trains in a few seconds."),
         "test_imports": imports_of([_TEST_IMPORTS, own.get("test_imports", "")], without=names.package),
-        "helpers": own.get("helpers", ""),
+        "helpers": f"{own['helpers']}\n" if "helpers" in own else "",
         "setup": f"{own['setup']}\n" if "setup" in own else "",
         "sets": own.get("sets", ""),
     }
