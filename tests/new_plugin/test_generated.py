@@ -86,7 +86,7 @@ def test_every_kind_is_typed(tmp_path):
         new(kind, tmp_path / "single", "--in-repo")
     paths = [*folders, str(CHECKOUT), str(CHECKOUT / "plugins")]
     packages = [f"{folder}/probe_{kind}" for folder, kind in zip(folders, KINDS, strict=True)]
-    options = ["--strict", "--explicit-package-bases", "--config-file", os.devnull, "--cache-dir", tmp_path / "cache"]
+    options = ["--strict", "--explicit-package-bases", "--config-file", "", "--cache-dir", tmp_path / "cache"]
     done = subprocess.run(
         [sys.executable, "-m", "mypy", *options, *packages, tmp_path / "single"],
         env={**os.environ, "MYPYPATH": os.pathsep.join(paths)},
