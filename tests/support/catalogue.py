@@ -117,11 +117,15 @@ def truncate(size: str, path: str) -> int:
 
 @contextlib.contextmanager
 def forgotten() -> Iterator[None]:
-    """Forget afterwards what modules a command has imported from its folder."""
+    """Forget afterwards what a command has imported from its folder, and what that has changed."""
     before = set(sys.modules)
+    torch = sys.modules.get("torch")
+    dtype = torch.get_default_dtype() if torch else None
     try:
         yield
     finally:
+        if torch is not None:
+            torch.set_default_dtype(dtype)  # one of the plugins changes it
         for name in set(sys.modules) - before:
             if not (getattr(sys.modules[name], "__file__", None) or "/").startswith(sys.prefix):
                 source = getattr(sys.modules[name], "__file__", None) or ""
@@ -152,8 +156,9 @@ class Unruly(pl.Callback):
 """
 
 
-def callback(summary: str, line: str) -> dict[str, str]:
-    return {"lab.py": CALLBACK.format(summary=summary, line=line)}
+def callback(summary: str, line: str, imports: str = "") -> dict[str, str]:
+    text = CALLBACK.format(summary=summary, line=line)
+    return {"lab.py": text.replace("import pytorch_lightning as pl\n", f"import pytorch_lightning as pl\n{imports}\n")}
 
 
 COMMAND = """from visioncore_engine import hookimpl
@@ -197,6 +202,14 @@ ENTRIES = (
         "Look at the line, and at the one before it: often a bracket or a quote is open.",
         files={"run.yaml": SMALL.replace("[4]}", "[4}")},
     ),
+    Entry(C, "A number that looks octal", f"{CHECK} --set seed=010", "YAML 1.1 reads it as 8: write what you mean."),
+    Entry(
+        C,
+        "A tab",
+        "visioncore check run.yaml",
+        "Indent by spaces.",
+        files={"run.yaml": SMALL.replace("seed: 1", "\tseed: 1")},
+    ),
     Entry(C, "A required key that is missing", f"{CHECK} --set loss=null", "Write the key; every run needs it."),
     Entry(C, "A file that is not there", "visioncore check demo.yml", "Paths are relative to the folder you are in."),
     Entry(
@@ -224,6 +237,18 @@ ENTRIES = (
         "Write the full dotted name, with `*` for any part of it.",
     ),
     Entry(C, "A word that is no setting", f"{CHECK} --set optimizer", "Write `--set key=value`."),
+    Entry(
+        C,
+        "A run in which nothing could be chosen",
+        f"{TRAIN} --set trainer.check_val_every_n_epoch=5",
+        "Let the run validate at least once, or train longer.",
+    ),
+    Entry(
+        C,
+        "A launcher that nobody called",
+        f"{TRAIN} --set launch=torchrun",
+        "Start the processes with the launcher that the run names, or leave `launch` out.",
+    ),
     Entry(
         C,
         "A run folder that is in use",
@@ -296,6 +321,17 @@ ENTRIES = (
     ),
     Entry(
         P,
+        "A plugin that changes torch for everybody",
+        "visioncore check small.yaml --build --plugin lab.py --set sampler=bursts",
+        "Let the builder do it, where it must be done at all: a run may not depend on what was imported before.",
+        files={
+            "lab.py": DECLARED + "def visioncore_samplers():\n"
+            '    yield Component(name="bursts", summary="ours", build="parts:Bursts")\n',
+            "parts.py": "import torch\n\ntorch.set_default_dtype(torch.float64)\n",
+        },
+    ),
+    Entry(
+        P,
         "A builder that breaks the contract",
         "visioncore check small.yaml --build --plugin lab.py --set sampler=bursts",
         "Give what it builds every method of the protocol: `visioncore show sampler`.",
@@ -344,6 +380,13 @@ ENTRIES = (
     ),
     Entry(U, "No command of that name", "visioncore trian small.yaml", "`visioncore --help` lists the commands."),
     Entry(U, "An argument that is missing", "visioncore show", "`--help` after any command shows an example."),
+    Entry(
+        U,
+        "A folder that is there already",
+        "visioncore new-plugin sampler bursts",
+        "Nothing is written over: choose another name or another `--dir`.",
+        before=("visioncore new-plugin sampler bursts",),
+    ),
     Entry(U, "A name that is no word", "visioncore new-plugin sampler My-Bursts", "Write the word that is proposed."),
     Entry(
         R,
@@ -351,6 +394,13 @@ ENTRIES = (
         UNRULY,
         "Tell the plugin's author; `--debug` shows the traceback. The last checkpoint stands.",
         files=callback("raises", 'raise ValueError("no such frame")'),
+    ),
+    Entry(
+        R,
+        "Memory that does not suffice",
+        UNRULY,
+        "Cut the batch into more micro-batches: what is learned stays the same.",
+        files=callback("asks for much", 'raise torch.OutOfMemoryError("CUDA out of memory")', "import torch"),
     ),
     Entry(
         R,
