@@ -19,6 +19,7 @@ from visioncore_engine.errors import UsageError
 from visioncore_engine.scaffold import LICENSES, Names, package_files, single_file
 from visioncore_engine.scaffold.imports import body_of, imports_of
 
+AUTHOR = 'the "$lab" of C:\\ é'
 POISONED = """
 import sys, socket
 for name in ("torch", "numpy", "pytorch_lightning", "pydantic"):
@@ -89,15 +90,15 @@ def test_linters_have_nothing_to_say(name, tmp_path):
 def test_licences_and_authors(capsys, tmp_path):
     for license_name in LICENSES:
         folder = tmp_path / license_name
-        words = ["--license", license_name, "--author", "the lab", "--dir", str(folder)]
+        words = ["--license", license_name, "--author", AUTHOR, "--dir", str(folder)]
         assert main(["new-plugin", "sampler", "probe", *words]) == 0
         package = folder / "probe-sampler"
         document = tomllib.loads((package / "pyproject.toml").read_text())
-        assert document["project"]["authors"] == [{"name": "the lab"}]
+        assert document["project"]["authors"] == [{"name": AUTHOR}]
         assert document["project"].get("license", "none") == license_name
         assert (package / "LICENSE").exists() == (license_name != "none")
     for license_name in ("MIT", "BSD-3-Clause"):
-        assert "the lab" in (tmp_path / license_name / "probe-sampler" / "LICENSE").read_text()
+        assert AUTHOR in (tmp_path / license_name / "probe-sampler" / "LICENSE").read_text()
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date
 from string import Template
 
@@ -42,8 +43,10 @@ def package_files(names: Names, *, license_name: str = "MIT", author: str = "") 
     """
     values, modules = module_sources(names)
     own = sections(names.kind.name)
+    author = author or f"the {names.distribution} authors"
     values |= {
-        "author": author or f"the {names.distribution} authors",
+        "author": author,
+        "quoted_author": json.dumps(author, ensure_ascii=False),  # as TOML quotes too
         "year": str(date.today().year),  # noqa: DTZ011 - the year of the author's own calendar
         "engine": ".".join(__version__.split(".")[:2]),
         "description": f"{names.kind.name} for visioncore_engine: {own['summary']}".replace('"', "'"),
