@@ -63,7 +63,7 @@ def reader_scene(case: Case) -> ReaderScene:
 def preparation_scene(case: Case) -> PreparationScene:
     """Scene of a preparation of sheets: rows are frames, and each is a trial of its own."""
     rows = _rows(1)
-    sheet = Sheet("m1", _COLUMNS[:4], rows[:, :4], "m1.csv")
+    sheet = Sheet("m1", _COLUMNS[:4], np.nan_to_num(rows[:, :4]), "m1.csv")  # the laws make gaps of their own
     return PreparationScene(
         PreparationFacts(group="m1"), sheet, rows[:, 4] == 0, np.arange(len(rows)), _columns, _changed
     )
