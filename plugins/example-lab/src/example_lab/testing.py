@@ -53,11 +53,13 @@ def _folder(seed: int, held_out: int = 0) -> str:
 
 
 def reader_scene(case: Case) -> ReaderScene:
-    """Scene of a reader of sheets: a file that may be read with a comma or a semicolon between the cells."""
-    path = fresh_folder() / "m1.csv"
-    path.write_text("light,a;b\n" + "".join(f"{number**3}.25,?;?\n" for number in range(40)), encoding="utf-8")
-    values = np.column_stack([np.arange(40) ** 3 + 0.25, np.full(40, np.nan)])
-    return ReaderScene(ReaderFacts(path), {"columns": ("light", "a;b"), "values": values}, _shown)
+    """Scene of a reader of sheets: a file of two columns with gaps."""
+    path, gaps = fresh_folder() / "m1.csv", ("", "NA", "2.5")
+    lines = [f"{number**3}.25,{gaps[number % 3]}\n" for number in range(44)]
+    path.write_text("".join(["light,sound\n", *lines]), encoding="utf-8")
+    sound = [2.5 if gaps[number % 3] == "2.5" else np.nan for number in range(44)]
+    values = np.column_stack([np.arange(44) ** 3 + 0.25, sound])
+    return ReaderScene(ReaderFacts(path), {"columns": ("light", "sound"), "values": values}, _shown)
 
 
 def preparation_scene(case: Case) -> PreparationScene:
@@ -115,7 +117,6 @@ def _detached_scene(case: Case) -> LauncherScene:
     return _DetachedScene(lambda changed: case.choose().build(changed), facts)
 
 
-_MISSING = ["", "NA", "?;?", "?", *(f"{number**3}.25,?" for number in range(40))]
 _SHEETS_VARIANTS = {
     "folder": _folder(2),
     "files": "m1.csv",
@@ -136,8 +137,9 @@ CASES: tuple[Case, ...] = (
     Case(
         "reader",
         "csv_sheet",
-        options={"missing": _MISSING},
-        variants={"delimiter": ";", "missing": [*_MISSING, "1.25"]},
+        options={"missing": ["", "NA"]},
+        variants={"missing": ["", "NA", "1.25"]},
+        inert={"delimiter": "with another one this file cannot be read, and that is said"},
         scene=reader_scene,
     ),
     Case("preparation", "z_score", variants={"of": ["light", "rate"]}, scene=preparation_scene),
