@@ -53,9 +53,9 @@ class Residuals:
 
 
 def _add(moments: np.ndarray, errors: np.ndarray, valid: np.ndarray) -> None:
-    """Merge a batch into the moments, in place (Chan, Golub & LeVeque 1983)."""
+    """Merge a batch, whose errors are 0 under the mask, into the moments in place (Chan, Golub & LeVeque 1983)."""
     num = valid.sum(axis=0)
-    mean = np.where(valid, errors, 0.0).sum(axis=0) / np.maximum(num, 1)
+    mean = errors.sum(axis=0) / np.maximum(num, 1)
     squares = (np.where(valid, errors - mean, 0.0) ** 2).sum(axis=0)
     total = moments[0] + num
     shift = mean - moments[1]
