@@ -18,8 +18,9 @@ SURVIVORS: dict[str, str] = {
         "how SLURM writes the tasks of several hosts only tests/visioncore_common/test_slurm.py knows"
     ),
     "dataset:sheets: drop a mask: np.where(self._mask, targets, 0.0)": "what lies under a mask may be anything",
-    "evaluator:residuals: sum in single precision: torch.float64": "a table of a few windows is right to six digits all "
-    "the same, and no law asks an evaluator for more",
+    "evaluator:residuals: sum in single precision: torch.float64": (
+        "a table of a few windows is right to six digits all the same, and no law asks an evaluator for more"
+    ),
     "evaluator:residuals: take the first only: for (group, output) in zip(batch.groups, outputs, strict=True)": (
         f"{_THE_SAME}: an evaluation reads one group at a time"
     ),
