@@ -33,6 +33,18 @@ COMPONENTS: dict[str, tuple[Component, ...]] = {
             build="visioncore_neural.stages.learnable_temporal:LearnableTemporal",
         ),
         Component(
+            name="temporal_basis",
+            summary="a fixed temporal basis at every pixel: single frames and raised cosines",
+            options=f"{_OPTIONS}.frontend:TemporalBasisOptions",
+            build="visioncore_neural.stages.temporal_basis:TemporalBasis",
+        ),
+        Component(
+            name="dynamical_adaptation",
+            summary="gain control by the recent past at every pixel",
+            options=f"{_OPTIONS}.frontend:DynamicalAdaptationOptions",
+            build="visioncore_neural.stages.dynamical_adaptation:DynamicalAdaptation",
+        ),
+        Component(
             name="conv3d",
             summary="convolutions over time and space, causal in time",
             options=f"{_OPTIONS}.stage:Conv3dOptions",
@@ -45,10 +57,28 @@ COMPONENTS: dict[str, tuple[Component, ...]] = {
             build="visioncore_neural.stages.resnet3d:Resnet3d",
         ),
         Component(
+            name="densenet3d",
+            summary="layers over time and space that each append their channels, causal in time",
+            options=f"{_OPTIONS}.stage:Densenet3dOptions",
+            build="visioncore_neural.stages.densenet3d:Densenet3d",
+        ),
+        Component(
             name="conv_gru",
             summary="convolutional gated recurrent unit",
-            options=f"{_OPTIONS}.stage:ConvGRUOptions",
+            options=f"{_OPTIONS}.recurrent:ConvGRUOptions",
             build="visioncore_neural.stages.conv_gru:ConvGRU",
+        ),
+        Component(
+            name="gru",
+            summary="gated recurrent unit at every pixel, or over whole frames",
+            options=f"{_OPTIONS}.recurrent:GRUOptions",
+            build="visioncore_neural.stages.sequence:GRU",
+        ),
+        Component(
+            name="lstm",
+            summary="long short-term memory at every pixel, or over whole frames",
+            options=f"{_OPTIONS}.recurrent:LSTMOptions",
+            build="visioncore_neural.stages.sequence:LSTM",
         ),
     ),
     "modulator": (

@@ -12,9 +12,10 @@ from pydantic import ValidationError
 from torch import nn
 
 from visioncore_engine.errors import ConfigError
-from visioncore_neural.options.stage import Conv3dOptions, ConvGRUOptions
+from visioncore_neural.options.recurrent import ConvGRUOptions
+from visioncore_neural.options.stage import Conv3dOptions
 from visioncore_neural.stages.kernels import biphasic, gaussian_derivatives, identity
-from visioncore_neural.stages.layers import FrameNorm
+from visioncore_neural.stages.norms import FrameNorm
 
 SHAPE = (2, 5, 6)
 BOUNDED = {
@@ -26,9 +27,36 @@ BOUNDED = {
     "resnet3d": ("resnet3d", {"channels": [3, 4], "kernel_size": [2, 3, 3], "stride": [2, 1]}),
     "resnet3d_same": ("resnet3d", {"channels": [2], "norm": "none", "activation": "softplus"}),
     "resnet3d_batch": ("resnet3d", {"channels": [2], "norm": "batch"}),
+    "temporal_windowed": ("learnable_temporal", {"kernel_size": 5, "window": "time", "weight_norm": "gain"}),
+    "temporal_basis": ("temporal_basis", {"kernel_size": 12, "num_deltas": 1, "num_cosines": 3, "peaks_ms": [15, 80]}),
+    "dynamical_adaptation": ("dynamical_adaptation", {"kernel_size": 6, "tau_y_ms": 15.0, "tau_z_ms": 40.0}),
+    "conv3d_space_time": (
+        "conv3d",
+        {"channels": [4, 4], "separable": "space_time", "weight_norm": "gain", "pool": "blur", "pool_size": [2, 1]},
+    ),
+    "conv3d_depthwise": (
+        "conv3d",
+        {"channels": [4], "separable": "depthwise", "window": "space_time", "squeeze": 2, "norm": "frame_rms"},
+    ),
+    "conv3d_split": (
+        "conv3d",
+        {"channels": [3, 2], "activation": "split_relu", "pool": "max", "norm": "frame_response"},
+    ),
+    "resnet3d_pooled": (
+        "resnet3d",
+        {"channels": [3, 3], "pool": "learned", "activation": "split_relu", "weight_norm": "unit", "squeeze": 2},
+    ),
+    "resnet3d_open": ("resnet3d", {"channels": [2], "activate_sum": False, "norm": "frame_instance"}),
+    "densenet3d": ("densenet3d", {"channels": [3, 2], "kernel_size": [2, 3, 3], "pool": "average", "dropout": 0.2}),
+    "densenet3d_split": ("densenet3d", {"channels": [2], "activation": "split_relu", "norm": "none"}),
+    "gru_per_prediction": ("gru", {"hidden_channels": 3, "burn_in": 4, "unroll": "per_prediction", "num_layers": 2}),
+    "lstm_per_prediction": ("lstm", {"hidden_channels": 3, "burn_in": 4, "unroll": "per_prediction", "over": "frame"}),
     "conv_gru_per_prediction": ("conv_gru", {"hidden_channels": 3, "burn_in": 4, "unroll": "per_prediction"}),
 }
-ALL = BOUNDED | {"conv_gru": ("conv_gru", {"hidden_channels": 3, "burn_in": 4})}
+ALL = BOUNDED | {
+    name: (name, {"hidden_channels": 3, "burn_in": 4, **options})
+    for name, options in {"conv_gru": {}, "gru": {"over": "frame"}, "lstm": {"num_layers": 2}}.items()
+}
 
 
 def build(case, shape=SHAPE):
@@ -63,7 +91,7 @@ def test_a20_newest_first_time_axis_is_impossible_every_frame_sees_its_past_and_
         assert energy[newest] > 0, "does not see its own frame"
         if module.burn_in == 0:
             assert torch.all(energy[: newest - module.history] == 0), "sees more than its history"
-            assert energy[newest - module.history] > 0 or "gru" in case, "declares more history than it uses"
+            assert energy[newest - module.history] > 0 or "prediction" in case, "declares more history than it uses"
 
 
 @pytest.mark.parametrize("case", BOUNDED)
@@ -88,7 +116,10 @@ def test_a_window_does_not_depend_on_the_others_of_its_batch(case):
 @pytest.mark.parametrize("case", ALL)
 def test_every_parameter_gets_a_gradient(case):
     module = build(case)
-    module(frames(2, module.history + 3)).square().sum().backward()
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.add_(0.05 * torch.randn_like(parameter))  # off a start at which a layer does nothing yet
+    module(frames(2, module.history + 3).requires_grad_()).square().sum().backward()
     assert [name for name, p in module.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0] == []
 
 
@@ -109,11 +140,38 @@ def test_memory_layout_changes_nothing(case):
         ("conv3d", {"channels": [4], "kernel_size": [3, 1, 1]}),
         ("resnet3d", {"channels": [4], "kernel_size": [3, 1, 1]}),
         ("conv_gru", {"hidden_channels": 3, "burn_in": 2}),
+        ("temporal_basis", {}),
+        ("dynamical_adaptation", {}),
+        ("densenet3d", {"channels": [4], "kernel_size": [3, 1, 1], "pool": "blur"}),
+        ("conv3d", {"channels": [4], "kernel_size": [3, 1, 1], "separable": "space_time", "pool": "max"}),
+        ("gru", {"burn_in": 2}),
+        ("lstm", {"burn_in": 2, "over": "frame"}),
     ],
 )
 def test_stages_take_data_with_little_or_no_space(name, options, shape):
     module = stage(name, shape, **options)
-    assert module(torch.randn(1, shape[0], module.history + 2, *shape[1:])).shape[2:] == (2, *shape[1:])
+    output = module(torch.randn(1, shape[0], module.history + 2, *shape[1:]))
+    assert output.shape == (1, module.out_shape[0], 2, *module.out_shape[1:])
+
+
+@pytest.mark.parametrize("case", ALL)
+def test_stages_run_under_autocast(case):
+    module = build(case).float()
+    clip = frames(2, module.history + 3).float()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        output = module(clip)
+    error = (output.float() - module(clip)).abs().max()
+    assert 0 <= error < 0.2
+
+
+@pytest.mark.parametrize("case", ALL)
+def test_a_saved_stage_is_the_stage(case):
+    module, other = build(case), build(case)
+    for parameter in other.parameters():
+        nn.init.normal_(parameter)
+    other.load_state_dict(module.state_dict(), strict=True)
+    clip = frames(1, module.history + 2)
+    assert torch.equal(other(clip), module(clip))
 
 
 # -- learnable_temporal

@@ -45,7 +45,7 @@ def spatial_masks(model: nn.Module, group: str) -> np.ndarray | None:
 def temporal_kernels(model: nn.Module) -> list[TemporalKernels]:
     """Collect the filters of every `learnable_temporal` stage, first to last."""
     return [
-        TemporalKernels(name, module.weight.detach().double().cpu().numpy()[..., 0, 0])
+        TemporalKernels(name, module.kernel().detach().double().cpu().numpy()[..., 0, 0])
         for name, module in model.named_modules()
         if isinstance(module, LearnableTemporal)
     ]

@@ -2,19 +2,49 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field, model_validator
 
 from visioncore_engine.options import Options
 
-__all__ = ["Conv3dOptions", "ConvGRUOptions", "ConvolutionOptions", "LearnableTemporalOptions", "Resnet3dOptions"]
+__all__ = [
+    "Conv3dOptions",
+    "ConvolutionOptions",
+    "Densenet3dOptions",
+    "KernelOptions",
+    "LayerShape",
+    "LearnableTemporalOptions",
+    "Resnet3dOptions",
+]
 
 Count = Annotated[int, Field(ge=1)]
 Kernel = tuple[Count, Count, Count]
 
 
-class LearnableTemporalOptions(Options):
+class LayerShape(NamedTuple):
+    """One entry of `ConvolutionOptions.channels`, with what belongs to it."""
+
+    channels: int
+    kernel: Kernel
+    stride: int
+    pool: int
+
+
+class KernelOptions(Options):
+    """How kernels come from their weights."""
+
+    weight_norm: Literal["none", "unit", "gain"] = Field(
+        "none",
+        description="a filter is its weights ('none'), or their direction alone with norm 1 ('unit') or with a learned "
+        "norm ('gain')",
+    )
+    window_power: float | None = Field(
+        None, gt=0, description="exponent of the Hann window, by default 1: the larger, the smaller the borders"
+    )
+
+
+class LearnableTemporalOptions(KernelOptions):
     """Temporal filters over the last `kernel_size` frames, applied to every pixel."""
 
     kernel_size: int = Field(16, ge=1, description="frames that a filter sees")
@@ -25,9 +55,17 @@ class LearnableTemporalOptions(Options):
         "milliseconds (needs the frame rate), copies of single frames (newest first), or noise",
     )
     bias: bool = Field(False, description="learn an offset per filter")
+    window: Literal["none", "time"] = Field(
+        "none", description="Hann window under the filters, against aliasing; they still start as `init` says"
+    )
+
+    @model_validator(mode="after")
+    def _power_has_a_use(self) -> LearnableTemporalOptions:
+        _power_needs_window(self.window, self.window_power)
+        return self
 
 
-class ConvolutionOptions(Options):
+class ConvolutionOptions(KernelOptions):
     """Options that all convolutional stages have."""
 
     channels: tuple[Count, ...] = Field(min_length=1, description="output channels of each layer")
@@ -37,22 +75,49 @@ class ConvolutionOptions(Options):
     stride: Count | tuple[Count, ...] = Field(
         1, description="step in space; one for all layers, or one per layer. There is no step in time"
     )
-    norm: Literal["none", "frame_layer", "frame_group", "batch"] = Field(
-        "frame_layer",
-        description="normalisation: over channels and pixels of each frame, the same in groups of channels, or over "
-        "the batch (which makes a prediction depend on the batch it was in)",
+    separable: Literal["none", "space_time", "depthwise"] = Field(
+        "none",
+        description="one kernel over time and space, a spatial one and then a temporal one, or one of each channel by "
+        "itself and then a mixture of channels",
+    )
+    window: Literal["none", "time", "space", "space_time"] = Field(
+        "none", description="axes along which the kernels lie under a Hann window, against aliasing"
+    )
+    norm: Literal["none", "frame_layer", "frame_group", "frame_instance", "frame_rms", "frame_response", "batch"] = (
+        Field(
+            "frame_layer",
+            description="normalisation of each frame: over channels and pixels, the same in groups of channels, or of "
+            "each channel over pixels; by the root mean square; of each channel's size by that of all (global response "
+            "normalisation). Or over the batch (which makes a prediction depend on the batch it was in)",
+        )
     )
     num_groups: int | None = Field(
         None, ge=1, description="groups of channels; needed by `frame_group`, and only by it"
     )
-    activation: Literal["relu", "elu", "gelu", "silu", "softplus", "identity"] = Field(
-        "elu", description="nonlinearity after each layer"
+    activation: Literal["relu", "elu", "gelu", "silu", "softplus", "leaky_relu", "tanh", "split_relu", "identity"] = (
+        Field("elu", description="nonlinearity after each layer; 'split_relu' keeps both signs, in twice the channels")
+    )
+    squeeze: int | None = Field(
+        None,
+        ge=1,
+        description="squeeze and excitation after each layer: channels of a frame are scaled by a perceptron of their "
+        "spatial averages, with one hidden value for so many channels",
+    )
+    pool: Literal["none", "max", "average", "blur", "learned"] = Field(
+        "none",
+        description="smaller pictures after each layer: by maximum, by average, by a triangular window (against "
+        "aliasing), or by a window per channel that starts as that and learns. Time is never pooled",
+    )
+    pool_size: Count | tuple[Count, ...] | None = Field(
+        None,
+        description="factor by which `pool` shrinks height and width, 2 by default; one for all layers, or one per "
+        "layer (1 leaves a layer as it is)",
     )
     dropout: float = Field(0.0, ge=0, lt=1, description="probability that a value is dropped after each layer")
 
     @model_validator(mode="after")
     def _consistent(self) -> ConvolutionOptions:
-        for name, given in (("kernel_size", self.kernels), ("stride", self.strides)):
+        for name, given in (("kernel_size", self.kernels), ("stride", self.strides), ("pool_size", self.pools)):
             if len(given) != len(self.channels):
                 raise ValueError(f"`{name}` has {len(given)} entries for {len(self.channels)} layers in `channels`")
         for _, height, width in self.kernels:
@@ -62,6 +127,9 @@ class ConvolutionOptions(Options):
             raise ValueError("`num_groups` is needed by norm 'frame_group', and only by it")
         if self.num_groups and any(channels % self.num_groups for channels in self.channels):
             raise ValueError(f"every entry of `channels` must be a multiple of `num_groups` ({self.num_groups})")
+        if self.pool == "none" and self.pool_size is not None:
+            raise ValueError("`pool_size` needs a `pool`")
+        _power_needs_window(self.window, self.window_power)
         return self
 
     @property
@@ -77,6 +145,17 @@ class ConvolutionOptions(Options):
         """Spatial stride of each layer."""
         return (self.stride,) * len(self.channels) if isinstance(self.stride, int) else self.stride
 
+    @property
+    def pools(self) -> tuple[int, ...]:
+        """Factor of the pooling after each layer; 1 where there is none."""
+        size = (1 if self.pool == "none" else 2) if self.pool_size is None else self.pool_size
+        return (size,) * len(self.channels) if isinstance(size, int) else size
+
+    @property
+    def layers(self) -> tuple[LayerShape, ...]:
+        """Shape of each layer."""
+        return tuple(map(LayerShape, self.channels, self.kernels, self.strides, self.pools))
+
 
 class Conv3dOptions(ConvolutionOptions):
     """Convolutions over time and space, one after another."""
@@ -85,21 +164,28 @@ class Conv3dOptions(ConvolutionOptions):
 class Resnet3dOptions(ConvolutionOptions):
     """Residual blocks of two convolutions over time and space."""
 
-
-class ConvGRUOptions(Options):
-    """Convolutional gated recurrent unit over time."""
-
-    hidden_channels: int = Field(32, ge=1, description="channels of the hidden state, and of the output")
-    kernel_size: int = Field(3, ge=1, description="odd size of the kernels in space; axes with a single pixel get 1")
-    burn_in: int = Field(16, ge=1, description="frames that it runs over before its output is used")
-    unroll: Literal["stream", "per_prediction"] = Field(
-        "stream",
-        description="'stream' carries the state on through the window (fast; a prediction depends on where its window "
-        "began), 'per_prediction' starts anew `burn_in` frames before every prediction. Two different models",
+    activate_sum: bool = Field(True, description="apply the nonlinearity to the sum of main path and shortcut too")
+    zero_start: bool = Field(
+        False, description="start the main path of each block at 0, so that the block is its shortcut; needs a norm"
     )
 
     @model_validator(mode="after")
-    def _odd(self) -> ConvGRUOptions:
-        if self.kernel_size % 2 == 0:
-            raise ValueError("`kernel_size` must be odd: an even kernel shifts the picture")
+    def _norm_to_start_at_zero(self) -> Resnet3dOptions:
+        if self.zero_start and self.norm in {"none", "frame_response"}:
+            raise ValueError(f"`zero_start` starts the scale of a norm at 0, and norm {self.norm!r} has none")
         return self
+
+
+class Densenet3dOptions(ConvolutionOptions):
+    """Layers that each append their channels to all that they were given."""
+
+    @model_validator(mode="after")
+    def _same_size(self) -> Densenet3dOptions:
+        if set(self.strides) != {1}:
+            raise ValueError("`stride` must be 1: a layer's output lies beside its input; use `pool`")
+        return self
+
+
+def _power_needs_window(window: str, power: float | None) -> None:
+    if window == "none" and power is not None:
+        raise ValueError("`window_power` needs a `window`")

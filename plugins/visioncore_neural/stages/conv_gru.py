@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from visioncore_engine.contracts import StageFacts
-from visioncore_neural.options.stage import ConvGRUOptions
+from visioncore_neural.options.recurrent import ConvGRUOptions
+from visioncore_neural.stages.unrolling import per_prediction
 
 __all__ = ["ConvGRU"]
 
@@ -53,10 +54,7 @@ class ConvGRU(nn.Module):
         driven = self.inputs(features)  # of all frames at once: only the state must wait for its past
         if not self._restart:
             return torch.stack(self._states(driven), dim=2)
-        windows = driven.unfold(2, self.history + 1, 1)  # (B, 3 D, L, H, W, history + 1)
-        num_windows, length = windows.shape[0], windows.shape[2]
-        windows = windows.permute(0, 2, 1, 5, 3, 4).flatten(0, 1)
-        return torch.unflatten(self._states(windows)[-1], 0, (num_windows, length)).transpose(1, 2)
+        return per_prediction(lambda windows: self._states(windows)[-1], driven, self.history + 1)
 
     def _states(self, driven: Tensor) -> list[Tensor]:
         """State after each frame, (B, D, H, W) each."""

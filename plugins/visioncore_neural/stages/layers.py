@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -9,8 +10,18 @@ from torch import Tensor, nn
 
 from visioncore_engine.errors import ConfigError, Problem
 from visioncore_neural.options.stage import ConvolutionOptions
+from visioncore_neural.stages.weights import hann, kernel_of, norms
 
-__all__ = ["ACTIVATIONS", "FrameNorm", "convolution", "norm", "out_size"]
+__all__ = ["ACTIVATIONS", "Convolution", "SplitReLU", "convolution", "out_size", "width_after"]
+
+
+class SplitReLU(nn.Module):
+    """``relu(x)`` and ``relu(-x)`` beside each other: (B, C, ...) -> (B, 2 C, ...) (Shang et al., ICML 2016)."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Split."""
+        return torch.cat([features, -features], dim=1).relu()
+
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
@@ -18,55 +29,112 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "gelu": nn.GELU,
     "silu": nn.SiLU,
     "softplus": nn.Softplus,
+    "leaky_relu": nn.LeakyReLU,
+    "tanh": nn.Tanh,
+    "split_relu": SplitReLU,
     "identity": nn.Identity,
 }
 
 
-class FrameNorm(nn.Module):
-    """Group norm of every frame on its own: (B, C, T, H, W) -> same, mean 0 and variance 1 over (C / groups, H, W).
+def width_after(activation: str, channels: int) -> int:
+    """Channels after a nonlinearity."""
+    return 2 * channels if activation == "split_relu" else channels
 
-    `nn.GroupNorm` would take its statistics over time too, and a prediction would depend on the length of its window.
+
+class Convolution(nn.Conv3d):
+    """Convolution, valid in time and of the same size in space (before the stride); kernels as `KernelOptions` say.
+
+    Kaiming start, bias 0. ``gain`` (out_channels,) is the norm of each filter, or None where it is not learned apart.
+
+    Parameters
+    ----------
+    in_channels, out_channels, kernel, stride
+        As of every convolution; the stride is spatial.
+    options
+        Window and weight norm.
+    groups
+        Groups of channels that do not see each other.
+    bias
+        Whether it has an offset.
     """
 
-    def __init__(self, num_groups: int, num_channels: int, eps: float = 1e-5) -> None:
-        super().__init__()
-        self._num_groups, self._eps = num_groups, eps
-        self.weight = nn.Parameter(torch.ones(num_channels))
-        self.bias = nn.Parameter(torch.zeros(num_channels))
+    _window: Tensor | None
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: tuple[int, int, int],
+        stride: int,
+        options: ConvolutionOptions,
+        *,
+        groups: int = 1,
+        bias: bool,
+    ) -> None:
+        super().__init__(
+            in_channels,
+            out_channels,
+            kernel,
+            stride=(1, stride, stride),
+            padding=(0, kernel[1] // 2, kernel[2] // 2),
+            groups=groups,
+            bias=bias,
+        )
+        nn.init.kaiming_normal_(self.weight, nonlinearity="relu")
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
+        self.register_buffer("_window", _window(kernel, options), persistent=False)
+        self._unit = options.weight_norm == "unit"
+        self.gain = None
+        if options.weight_norm == "gain":
+            windowed = self.weight.detach() if self._window is None else self.weight.detach() * self._window
+            self.gain = nn.Parameter(norms(windowed).flatten())
+
+    def kernel(self) -> Tensor:
+        """Kernels that are applied, (out_channels, in_channels / groups, T, H, W)."""
+        return kernel_of(self.weight, self._window, self.gain, unit=self._unit)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Normalise."""
-        frames = features.transpose(1, 2)
-        flat = frames.flatten(0, 1)  # (B T, C, H, W), a view where features are channels-last
-        flat = nn.functional.group_norm(flat, self._num_groups, self.weight, self.bias, self._eps)
-        return torch.unflatten(flat, 0, frames.shape[:2]).transpose(1, 2)
-
-
-def norm(options: ConvolutionOptions, channels: int) -> nn.Module:
-    """Normalisation layer that the options ask for."""
-    if options.norm == "none":
-        return nn.Identity()
-    if options.norm == "batch":
-        return nn.BatchNorm3d(channels)
-    return FrameNorm(options.num_groups or 1, channels)
+        """Convolve: (B, C, T, H, W) -> (B, C', T - kernel + 1, H', W')."""
+        return nn.functional.conv3d(
+            features, self.kernel(), self.bias, self.stride, self.padding, self.dilation, self.groups
+        )
 
 
 def convolution(
-    in_channels: int, out_channels: int, kernel: tuple[int, int, int], stride: int, *, bias: bool
-) -> nn.Conv3d:
-    """Convolution, valid in time and of the same size in space (before the stride); Kaiming start, bias 0."""
-    layer = nn.Conv3d(
-        in_channels,
-        out_channels,
-        kernel,
-        stride=(1, stride, stride),
-        padding=(0, kernel[1] // 2, kernel[2] // 2),
-        bias=bias,
-    )
-    nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-    if layer.bias is not None:
-        nn.init.zeros_(layer.bias)
-    return layer
+    in_channels: int,
+    out_channels: int,
+    kernel: tuple[int, int, int],
+    stride: int,
+    options: ConvolutionOptions,
+    *,
+    bias: bool,
+) -> nn.Module:
+    """Convolution of the options' kind: whole, space before time, or each channel before their mixture."""
+    time, height, width = kernel
+    if options.separable == "space_time" and time > 1 and height * width > 1:
+        return nn.Sequential(
+            Convolution(in_channels, out_channels, (1, height, width), stride, options, bias=False),
+            Convolution(out_channels, out_channels, (time, 1, 1), 1, options, bias=bias),
+        )
+    if options.separable == "depthwise" and math.prod(kernel) > 1:
+        return nn.Sequential(
+            Convolution(in_channels, in_channels, kernel, stride, options, groups=in_channels, bias=False),
+            Convolution(in_channels, out_channels, (1, 1, 1), 1, options, bias=bias),
+        )
+    return Convolution(in_channels, out_channels, kernel, stride, options, bias=bias)
+
+
+def _window(kernel: tuple[int, int, int], options: ConvolutionOptions) -> Tensor | None:
+    """Window over a kernel, broadcastable to it, or None where it would be 1 everywhere."""
+    chosen = {"none": (), "time": (0,), "space": (1, 2), "space_time": (0, 1, 2)}[options.window]
+    window: Tensor | None = None
+    for axis in chosen:
+        if kernel[axis] > 1:
+            power = 1.0 if options.window_power is None else options.window_power
+            factor = hann(kernel[axis], power).view([-1 if place == axis else 1 for place in range(3)])
+            window = factor if window is None else window * factor
+    return window
 
 
 def out_size(size: tuple[int, int], kernel: tuple[int, int, int], stride: int) -> tuple[int, int]:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from visioncore_engine.contracts import StageFacts
 from visioncore_neural.options.stage import LearnableTemporalOptions
 from visioncore_neural.stages.kernels import KERNELS
+from visioncore_neural.stages.weights import hann, kernel_of, norms
 
 __all__ = ["LearnableTemporal"]
 
@@ -16,12 +17,15 @@ class LearnableTemporal(nn.Module):
     """The same temporal filters at every pixel, valid in time: an output frame sees K - 1 earlier frames, no later one.
 
     Filter o starts on input channel ``o % C`` alone, with kernel ``o // C`` of the chosen `init`; every filter may
-    learn to see every channel. ``random`` is normal with variance 1 / (C K).
+    learn to see every channel. ``random`` is normal with variance 1 / (C K). The filters are what `kernel` gives; they
+    start as `init` says under a window too, and with weight norm 'unit' in its direction.
 
     Attributes
     ----------
     weight
-        Filters (num_channels, C, K, 1, 1), oldest frame first.
+        What is learned of the filters, (num_channels, C, K, 1, 1), oldest frame first.
+    gain
+        Their norms (num_channels,) with weight norm 'gain', else None.
     bias
         (num_channels,), or None.
     out_shape, history, burn_in
@@ -43,9 +47,20 @@ class LearnableTemporal(nn.Module):
             weight = torch.zeros(num_channels, in_channels, size)
             for channel in range(num_channels):
                 weight[channel, channel % in_channels] = torch.from_numpy(kernels[channel // in_channels])
-        self.weight = nn.Parameter(weight[..., None, None])
+        window = hann(size, options.window_power or 1.0)[:, None, None] if options.window == "time" else None
+        self.register_buffer("_window", window, persistent=False)
+        weight = weight[..., None, None]
+        self.weight = nn.Parameter(weight if window is None else weight / window)
+        self._unit = options.weight_norm == "unit"
+        self.gain = nn.Parameter(norms(weight).flatten()) if options.weight_norm == "gain" else None
         self.bias = nn.Parameter(torch.zeros(num_channels)) if options.bias else None
+
+    _window: Tensor | None
+
+    def kernel(self) -> Tensor:
+        """Filters that are applied, (num_channels, C, K, 1, 1), oldest frame first."""
+        return kernel_of(self.weight, self._window, self.gain, unit=self._unit)
 
     def forward(self, features: Tensor) -> Tensor:
         """Run the stage: (B, C, T, H, W) -> (B, num_channels, T - history, H, W)."""
-        return nn.functional.conv3d(features, self.weight, self.bias)
+        return nn.functional.conv3d(features, self.kernel(), self.bias)

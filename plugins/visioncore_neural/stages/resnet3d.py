@@ -5,35 +5,46 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from visioncore_engine.contracts import StageFacts
-from visioncore_neural.options.stage import Resnet3dOptions
-from visioncore_neural.stages.layers import ACTIVATIONS, convolution, norm, out_size
+from visioncore_neural.options.stage import LayerShape, Resnet3dOptions
+from visioncore_neural.stages.layers import ACTIVATIONS, Convolution, convolution, out_size, width_after
+from visioncore_neural.stages.norms import norm
+from visioncore_neural.stages.pooling import after_layer, pooled_size
 
 __all__ = ["Resnet3d"]
 
 
 class _Block(nn.Module):
-    def __init__(
-        self, options: Resnet3dOptions, in_channels: int, channels: int, kernel: tuple[int, int, int], stride: int
-    ) -> None:
+    def __init__(self, options: Resnet3dOptions, layer: LayerShape, in_channels: int, size: tuple[int, int]) -> None:
         super().__init__()
+        channels, kernel, stride, pool = layer
         bias = options.norm == "none"
+        size = out_size(size, kernel, stride)
+        last = norm(options, channels, size)
         self.main = nn.Sequential(
-            convolution(in_channels, channels, kernel, stride, bias=bias),
-            norm(options, channels),
+            convolution(in_channels, channels, kernel, stride, options, bias=bias),
+            norm(options, channels, size),
             ACTIVATIONS[options.activation](),
             nn.Dropout(options.dropout),
-            convolution(channels, channels, kernel, 1, bias=bias),
-            norm(options, channels),
+            convolution(width_after(options.activation, channels), channels, kernel, 1, options, bias=bias),
+            last,
         )
+        if options.zero_start:
+            nn.init.zeros_(last.get_parameter("weight"))
         same = in_channels == channels and stride == 1
-        self.shortcut = nn.Identity() if same else convolution(in_channels, channels, (1, 1, 1), stride, bias=bias)
-        self.activation = ACTIVATIONS[options.activation]()
+        self.shortcut = (
+            nn.Identity() if same else Convolution(in_channels, channels, (1, 1, 1), stride, options, bias=bias)
+        )
+        activation = options.activation if options.activate_sum else "identity"
+        self.activation = ACTIVATIONS[activation]()
+        self.channels = width_after(activation, channels)
+        self.after = nn.Sequential(*after_layer(options, self.channels, pool, size))
+        self.size = pooled_size(out_size(size, kernel, 1), pool)
         self.history = 2 * (kernel[0] - 1)
 
     def forward(self, features: Tensor) -> Tensor:
         # Frame t of the main path has seen frames t … t + history: the shortcut's last frames belong to it.
         shortcut = self.shortcut(features[:, :, self.history :])
-        output: Tensor = self.activation(self.main(features) + shortcut)
+        output: Tensor = self.after(self.activation(self.main(features) + shortcut))
         return output
 
 
@@ -41,7 +52,7 @@ class Resnet3d(nn.Module):
     """Residual blocks of two convolutions with normalisation, valid in time: an output frame sees no later frame.
 
     Each entry of `channels` is a block; its first convolution has the stride. The shortcut is the identity, or a
-    convolution of a single tap where channels or size change, over the last frames.
+    convolution of a single tap where channels or size change, over the last frames. Gate and pooling follow the sum.
 
     Attributes
     ----------
@@ -58,10 +69,10 @@ class Resnet3d(nn.Module):
         channels, *rest = facts.in_shape
         size = (rest[0], rest[1])
         blocks = []
-        for out_channels, kernel, stride in zip(options.channels, options.kernels, options.strides, strict=True):
-            size = out_size(out_size(size, kernel, stride), kernel, 1)
-            blocks.append(_Block(options, channels, out_channels, kernel, stride))
-            channels = out_channels
+        for layer in options.layers:
+            block = _Block(options, layer, channels, size)
+            blocks.append(block)
+            channels, size = block.channels, block.size
         self.blocks = nn.Sequential(*blocks)
         self.out_shape = (channels, *size)
         self.history = sum(block.history for block in blocks)

@@ -1,0 +1,54 @@
+"""What a user may write for recurrent stages."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from visioncore_engine.options import Options
+
+__all__ = ["ConvGRUOptions", "GRUOptions", "LSTMOptions", "RecurrentOptions", "SequenceOptions"]
+
+
+class RecurrentOptions(Options):
+    """Options that all recurrent stages have."""
+
+    hidden_channels: int = Field(32, ge=1, description="channels of the hidden state, and of the output")
+    burn_in: int = Field(16, ge=1, description="frames that it runs over before its output is used")
+    unroll: Literal["stream", "per_prediction"] = Field(
+        "stream",
+        description="'stream' carries the state on through the window (fast; a prediction depends on where its window "
+        "began), 'per_prediction' starts anew `burn_in` frames before every prediction. Two different models",
+    )
+
+
+class ConvGRUOptions(RecurrentOptions):
+    """Convolutional gated recurrent unit over time."""
+
+    kernel_size: int = Field(3, ge=1, description="odd size of the kernels in space; axes with a single pixel get 1")
+
+    @model_validator(mode="after")
+    def _odd(self) -> ConvGRUOptions:
+        if self.kernel_size % 2 == 0:
+            raise ValueError("`kernel_size` must be odd: an even kernel shifts the picture")
+        return self
+
+
+class SequenceOptions(RecurrentOptions):
+    """Options of recurrent layers that see no neighbours."""
+
+    num_layers: int = Field(1, ge=1, description="layers, one on top of the other")
+    over: Literal["pixel", "frame"] = Field(
+        "pixel",
+        description="a unit at every pixel, all with the same weights, or one unit for the whole frame (its output has "
+        "a single pixel, and its input weights grow with the size of the frame)",
+    )
+
+
+class GRUOptions(SequenceOptions):
+    """Gated recurrent unit over time, at every pixel or over whole frames."""
+
+
+class LSTMOptions(SequenceOptions):
+    """Long short-term memory over time, at every pixel or over whole frames."""

@@ -1,0 +1,36 @@
+"""From the weights of a filter to its kernel: windows against aliasing, norms apart from directions."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+__all__ = ["hann", "kernel_of", "norms"]
+
+
+def hann(size: int, power: float) -> Tensor:
+    """Hann window to a power, (size,), mean square 1: ``sin(pi (i + 1) / (size + 1)) ** (2 power)``.
+
+    Unlike the periodic and the symmetric form it is 0 nowhere: every weight of a kernel has an effect. With mean square
+    1 it leaves the variance of a kernel of independent weights as it is.
+    """
+    places = torch.arange(1, size + 1, dtype=torch.float64)
+    window = torch.sin(torch.pi * places / (size + 1)) ** (2 * power)
+    return (window / window.square().mean().sqrt()).to(torch.get_default_dtype())
+
+
+def norms(weight: Tensor) -> Tensor:
+    """Euclidean norm of each filter of (O, ...), (O, 1, ...)."""
+    flat: Tensor = torch.linalg.vector_norm(weight.flatten(1), dim=1)
+    return flat.view(-1, *[1] * (weight.ndim - 1))
+
+
+def kernel_of(weight: Tensor, window: Tensor | None, gain: Tensor | None, *, unit: bool) -> Tensor:
+    """Kernel of the filters `weight` (O, ...): under the window, then with norm 1 (`unit`) or `gain` (O,).
+
+    Salimans & Kingma (NeurIPS 2016) for the norms.
+    """
+    kernel = weight if window is None else weight * window
+    if gain is not None:
+        return kernel * (gain.view(-1, *[1] * (weight.ndim - 1)) / norms(kernel))
+    return kernel / norms(kernel) if unit else kernel
