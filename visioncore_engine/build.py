@@ -33,7 +33,7 @@ from visioncore_engine.contracts import (
     Transform,
     TransformFacts,
 )
-from visioncore_engine.data.index import build_index
+from visioncore_engine.data.index import build_index, open_sources
 from visioncore_engine.errors import ConfigError, DataError, Problem, UserError
 from visioncore_engine.guard import check_monitors, check_validation
 from visioncore_engine.objective import Objective
@@ -125,8 +125,8 @@ def build(resolved: Resolved, *, fused: bool = False, state: Mapping[str, Any] |
             model.double()  # Lightning would, but after it has rounded the weights of a checkpoint to float32
         history = _history(model)
     with _at(resolved, "data"):
-        index = build_index(dataset.sources("train", history))
-        validation = dataset.sources("validation", history)
+        index = build_index(open_sources(dataset, "train", model, history))
+        validation = open_sources(dataset, "validation", model, history)
         if not any(source.num_items for source in validation):
             raise DataError(Problem(what="no validation window in any group: nothing could choose a checkpoint"))
     sampler_options = run.sampler.options
@@ -157,7 +157,7 @@ def build(resolved: Resolved, *, fused: bool = False, state: Mapping[str, Any] |
         validation=validation,
         sampler=sampler,
         transforms=[choice.build(TransformFacts(dataset.groups)) for choice in run.transforms],
-        objective=Objective(loss, coefficients),
+        objective=Objective(loss, coefficients, getattr(model, "auxiliary", None)),
         metrics=build_metrics(run, dataset.groups),
         regularization=Regularization.build(run.regularizers, model),
         groups=groups,

@@ -18,7 +18,7 @@ from visioncore_engine.checkpoint import read_checkpoint
 from visioncore_engine.config import Resolved, resolve
 from visioncore_engine.config.run import RunConfig
 from visioncore_engine.contracts import Batch, Dataset, EvaluatorFacts, Result, Source
-from visioncore_engine.data.index import Dtype
+from visioncore_engine.data.index import open_sources
 from visioncore_engine.data.loader import EvaluationLoader
 from visioncore_engine.describe import compare_content, compare_groups
 from visioncore_engine.errors import DataError, Problem
@@ -115,7 +115,7 @@ def open_split(run: RunConfig, dataset: Dataset, model: TrainedModel, split: str
     DataError
         Where the split has no windows.
     """
-    sources = dataset.sources(split, model.history)
+    sources = open_sources(dataset, split, model.model, model.history)
     if not any(source.num_items for source in sources):
         raise DataError(Problem(what=f"the data have no windows in split {split!r}", key="--split", given=repr(split)))
     device = _device(run)

@@ -22,9 +22,16 @@ from visioncore_engine.data.loader import PlanStep
 from visioncore_engine.describe import group_to_plain
 from visioncore_engine.errors import RunError
 from visioncore_engine.non_finite import wrong_gradients, wrong_terms
-from visioncore_engine.objective import predict
+from visioncore_engine.objective import AUXILIARY, predict
 from visioncore_engine.options import OptimizerOptions
-from visioncore_engine.reduction import Agreement, Reduction, agree, union_over_processes, world_size
+from visioncore_engine.reduction import (
+    Agreement,
+    Reduction,
+    agree,
+    sum_over_processes,
+    union_over_processes,
+    world_size,
+)
 from visioncore_engine.resume import leaves
 from visioncore_engine.scoring import Scoring
 from visioncore_engine.sinks import Sinks
@@ -56,6 +63,7 @@ class TrainingModule(pl.LightningModule):
         self._losses: list[float] = []
         self._tracked: dict[str, list[Tensor | float]] = {}
         self._loss: float | None = None
+        self._auxiliary: dict[str, float] = {}  # this process's part of the model's own losses in the last step
         self._reduction: Reduction
         self.skips = Skips(parts.model, parts.optimizer, parts.run.policies)
         self.goes_on_from = "the start"  # where this process thinks that training goes on
@@ -208,6 +216,7 @@ class TrainingModule(pl.LightningModule):
         objective = self.parts.objective
         total: Tensor | None = None
         wrong: list[str] = []
+        self._auxiliary = dict.fromkeys((AUXILIARY + name for name in sorted(objective.auxiliary)), 0.0)
         for micro in step.micros:
             if not micro.groups:
                 continue
@@ -219,6 +228,8 @@ class TrainingModule(pl.LightningModule):
             if not math.isfinite(loss.item()):
                 wrong += wrong_terms(sums)
                 continue
+            for term, part in objective.auxiliary_part(sums, weights).items():
+                self._auxiliary[term] += part
             loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
             total = loss.detach() if total is None else total + loss.detach()
         return total, wrong
@@ -256,6 +267,9 @@ class TrainingModule(pl.LightningModule):
             values["train/skipped"] = self.skips.num_skipped
         if norm is not None:
             values["train/gradient_norm"] = float(norm)
+        if self._auxiliary:
+            parts = sum_over_processes(torch.tensor(list(self._auxiliary.values()), dtype=torch.float64)).tolist()
+            values |= {f"train/{term}": part for term, part in zip(self._auxiliary, parts, strict=True)}
         values |= {f"train/penalty/{name}": float(value) for name, value in penalties.items()}
         values |= {
             f"rate/{own.name}": group["lr"]
@@ -298,7 +312,7 @@ class TrainingModule(pl.LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Compute the scores once, from the statistics of everything."""
         self.results, loss = self._scoring.compute()
-        self.scores = {"val/loss": loss}
+        self.scores = {"val/loss": loss} | {f"val/{term}": part for term, part in self._scoring.auxiliary().items()}
         for result in self.results.values():
             self.scores |= {f"val/{name}": value for name, value in result.scalars.items()}
         # Through Lightning once per validation: stock callbacks (early stopping) read `callback_metrics`.

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from visioncore_engine.contracts import Batch, GroupSpec, Metric, Result
-from visioncore_engine.objective import Objective
+from visioncore_engine.objective import AUXILIARY, Objective
 from visioncore_engine.reduction import reduce_states, sum_over_processes, union_over_processes
 
 __all__ = ["Scoring"]
@@ -60,6 +60,14 @@ class Scoring:
         for totals in (self._sums, self._weights):
             vector = torch.tensor([totals.get(term, 0.0) for term in terms], dtype=torch.float64)
             totals.update(zip(terms, sum_over_processes(vector).tolist(), strict=True))
+
+    def auxiliary(self) -> dict[str, float]:
+        """Contribution of each of the model's own losses to the loss of the split, after `compute`."""
+        return {
+            term: self._sums[term] / weight
+            for term, weight in self._weights.items()
+            if term.startswith(AUXILIARY) and weight > 0
+        }
 
     def compute(self) -> tuple[dict[str, Result], float]:
         """Results by metric id, and the loss over the split (NaN where nothing counts)."""

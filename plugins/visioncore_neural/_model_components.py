@@ -16,6 +16,18 @@ COMPONENTS: dict[str, tuple[Component, ...]] = {
             options=f"{_OPTIONS}.model:EncoderOptions",
             build="visioncore_neural.models.encoder:Encoder",
         ),
+        Component(
+            name="ln",
+            summary="a linear filter per unit and a nonlinearity: the baseline of deeper models",
+            options=f"{_OPTIONS}.model:LNOptions",
+            build="visioncore_neural.models.ln:LN",
+        ),
+        Component(
+            name="glm",
+            summary="linear filters per unit over frames, side inputs and earlier responses, and a nonlinearity",
+            options=f"{_OPTIONS}.model:GLMOptions",
+            build="visioncore_neural.models.ln:LN",
+        ),
     ),
     "adapter": (
         Component(
@@ -94,6 +106,30 @@ COMPONENTS: dict[str, tuple[Component, ...]] = {
             options=f"{_OPTIONS}.modulator:ConcatOptions",
             build="visioncore_neural.modulators.concat:Concat",
         ),
+        Component(
+            name="gain",
+            summary="scales channels by side inputs between two bounds; the identity at the start",
+            options=f"{_OPTIONS}.modulator:GainOptions",
+            build="visioncore_neural.modulators.gain:Gain",
+        ),
+        Component(
+            name="shifter",
+            summary="shifts features by eye position; the identity at the start",
+            options=f"{_OPTIONS}.modulator:ShifterOptions",
+            build="visioncore_neural.modulators.shifter:Shifter",
+        ),
+        Component(
+            name="conv_gru",
+            summary="convolutional gated recurrent unit over features and side inputs",
+            options=f"{_OPTIONS}.modulator:ConvGRUModulatorOptions",
+            build="visioncore_neural.modulators.conv_gru:ConvGRUModulator",
+        ),
+        Component(
+            name="predictive_coding",
+            summary="features minus their prediction from the past and side inputs, with an auxiliary loss",
+            options=f"{_OPTIONS}.modulator:PredictiveCodingOptions",
+            build="visioncore_neural.modulators.predictive_coding:PredictiveCoding",
+        ),
     ),
     "readout": (
         Component(
@@ -101,6 +137,18 @@ COMPONENTS: dict[str, tuple[Component, ...]] = {
             summary="a Gaussian window in space and channel weights per unit",
             options=f"{_OPTIONS}.readout:GaussianOptions",
             build="visioncore_neural.readouts.gaussian:Gaussian",
+        ),
+        Component(
+            name="gaussian_mixture",
+            summary="several Gaussian windows in space and channel weights per unit",
+            options=f"{_OPTIONS}.readout:GaussianMixtureOptions",
+            build="visioncore_neural.readouts.gaussian_mixture:GaussianMixture",
+        ),
+        Component(
+            name="factorized",
+            summary="a free mask in space and channel weights per unit",
+            options=f"{_OPTIONS}.readout:FactorizedOptions",
+            build="visioncore_neural.readouts.factorized:Factorized",
         ),
         Component(
             name="pooled",

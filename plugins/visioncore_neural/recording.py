@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -15,10 +16,14 @@ from visioncore_engine.errors import DataError, Problem
 from visioncore_neural.data.arrays import Array
 from visioncore_neural.data.shapes import shape_problems
 
-__all__ = ["SPLITS", "Affine", "Recording", "TargetKind"]
+__all__ = ["PREVIOUS", "SPLITS", "Affine", "Recording", "TargetKind"]
 
 SPLITS: Mapping[str, int] = {"train": 0, "validation": 1, "test": 2, "repeats": 3}
 """Number of each split in `Recording.split`; -1 is in none."""
+
+PREVIOUS = "previous_responses"
+"""Side input made of the responses: in a frame stands the response in the frame before, so that nothing that reads it
+can see a target."""
 
 TargetKind = Literal["counts", "rates"]
 
@@ -182,21 +187,34 @@ class Recording:
             return rows[..., None]
         return rows if self.columns is None else rows[..., self.columns]
 
+    def previous(self, frames: np.ndarray) -> np.ndarray:
+        """Responses in the frame before each of some frames, float32 (frames..., N).
+
+        0 where that response does not count, or lies in another trial or split.
+        """
+        before = np.maximum(frames - 1, 0)
+        counts = self.follows()[frames][..., None] & self.validity(before)
+        return np.where(counts, self.counts(before), 0).astype(np.float32)
+
     def valid_frames(self) -> np.ndarray:
         """Frames where at least one response counts, bool (T,)."""
         return np.concatenate([self.validity(chunk).any(-1) for chunk in self.chunks()])
 
-    def follows(self) -> np.ndarray:
-        """Frames whose predecessor lies in the same trial and split, bool (T,): others begin something new.
-
-        Whatever mixes frames (a difference, a filter, a running mean) must start anew where this is False.
-        """
+    @cached_property
+    def _follows(self) -> np.ndarray:
         trial = np.asarray(self.trial)
         follows = np.zeros(self.num_frames, dtype=bool)
         follows[1:] = (trial[1:] == trial[:-1]) & (trial[1:] >= 0)
         if self.split is not None:
             follows[1:] &= np.diff(np.asarray(self.split, dtype=np.int64)) == 0
         return follows
+
+    def follows(self) -> np.ndarray:
+        """Frames whose predecessor lies in the same trial and split, bool (T,): others begin something new.
+
+        Whatever mixes frames (a difference, a filter, a running mean) must start anew where this is False.
+        """
+        return self._follows
 
     def chunks(self) -> Iterator[slice]:
         """Slices that cover all frames in order, small enough to read."""

@@ -16,6 +16,7 @@ class ToyDataOptions(Options):
 class ToyModelOptions(Options):
     width: int = Field(6, ge=1, description="features of the shared layer")
     dropout: float = Field(0.0, ge=0, lt=1, description="dropout of the features")
+    auxiliary: float = Field(0.0, ge=0, description="weight of a loss of the model's own, the size of its features")
 
 
 class ToyCallbackOptions(Options):

@@ -105,14 +105,19 @@ class ToyModel(nn.Module):
         super().__init__()
         self.shared = nn.Linear(5, options.width)
         self.dropout = nn.Dropout(options.dropout)
+        self.auxiliary = {"size": options.auxiliary} if options.auxiliary else {}
         self.heads = nn.ModuleDict(
             {group.name: nn.Linear(options.width, group.targets["y"].size) for group in facts.groups}
         )
 
     def forward(self, batch):
-        return [
-            {"y": self.heads[group.name](self.dropout(torch.tanh(self.shared(group.inputs))))} for group in batch.groups
-        ]
+        outputs = []
+        for group in batch.groups:
+            features = torch.tanh(self.shared(group.inputs))
+            outputs.append({"y": self.heads[group.name](self.dropout(features))})
+            if self.auxiliary:
+                outputs[-1]["auxiliary/size"] = features.square().mean(dim=-1)
+        return outputs
 
 
 class ToySquared:

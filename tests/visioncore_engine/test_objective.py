@@ -118,3 +118,56 @@ def test_a_step_without_a_valid_value_has_no_loss():
     batch = Batch([index.sources[0].gather(np.arange(4))])
     outputs = [{"y": torch.zeros(4, 4)}]
     assert objective.total(objective.sums(outputs, batch), objective.weights([batch])) is None
+
+
+def own_loss(cuts, poison=None, weight=0.7):
+    """Loss, its own part and the gradient of a step with a loss of the model's own, cut into micro-batches."""
+    from visioncore_engine.data.index import gather
+
+    index = toy_index(masked=0.8, poison=poison)
+    items = np.random.default_rng(0).integers(index.num_items, size=60)
+    batches = [gather(index, part) for part in np.split(items, sorted(cuts)) if len(part)]
+    objective = Objective(ToySquared(None, None), loss_coefficients("cells", index), {"size": weight})
+    weights = objective.weights(batches)
+    slope = torch.ones(1, dtype=torch.float64, requires_grad=True)
+    own: dict[str, float] = {}
+    total = 0.0
+    for batch in batches:
+        outputs = []
+        for group in batch.groups:
+            own_values = (slope * group.inputs.double().sum(1)).square()
+            if poison:
+                own_values = torch.where(group.mask.any(-1), own_values, float(poison))
+            outputs.append({"y": torch.zeros_like(group.targets["y"]).double(), "auxiliary/size": own_values})
+        sums = objective.sums(outputs, batch)
+        loss = objective.total(sums, weights)
+        loss.backward()
+        total += loss.item()
+        for term, part in objective.auxiliary_part(sums, weights).items():
+            own[term] = own.get(term, 0.0) + part
+    return total, own["auxiliary/size"], slope.grad.item()
+
+
+def test_a_loss_of_the_models_own_is_its_weight_times_the_mean_over_predictions_that_count():
+    from visioncore_engine.data.index import gather
+
+    index = toy_index(masked=0.8)
+    groups = gather(index, np.random.default_rng(0).integers(index.num_items, size=60)).groups
+    values = np.concatenate([group.inputs.double().sum(1).square()[group.mask.any(-1)].numpy() for group in groups])
+    total, own, gradient = own_loss([])
+    without, nothing, _ = own_loss([], weight=0.0)
+    assert own == pytest.approx(0.7 * values.mean(), rel=1e-10)
+    assert gradient == pytest.approx(2 * own, rel=1e-10)
+    assert total == pytest.approx(without + own, rel=1e-10)
+    assert nothing == 0.0
+
+
+@settings(max_examples=15, deadline=None)
+@given(cuts=st.lists(st.integers(0, 60), max_size=5))
+def test_l3_the_cut_changes_no_loss_of_the_models_own(cuts):
+    np.testing.assert_allclose(own_loss(cuts), own_loss([]), rtol=1e-10)
+
+
+@pytest.mark.parametrize("poison", ["nan", "1e9"])
+def test_l1_a_loss_of_the_models_own_counts_no_prediction_whose_targets_are_all_masked(poison):
+    assert own_loss([], poison=poison) == own_loss([])

@@ -77,6 +77,19 @@ def test_l3_world_size_changes_nothing(run, size, weighting):
     assert ours["val/toy_count"] == theirs["val/toy_count"]
 
 
+@pytest.mark.slow
+def test_l3_world_size_changes_no_loss_of_the_models_own(run):
+    sets = ("model.auxiliary=0.5", "trainer.max_epochs=1")
+    train(run(*sets, "run.dir=w1"), quiet=True)
+    train(run(*sets, "run.dir=w2", "trainer.devices=2"), quiet=True)
+    assert distance(weights("w2"), weights("w1")) <= 1e-9
+    ours, theirs = (
+        read_checkpoint(Path(folder) / "checkpoints/last.ckpt")["visioncore"]["scores"] for folder in ("w2", "w1")
+    )
+    for name in ("val/auxiliary/size", "val/loss"):
+        assert ours[name] == pytest.approx(theirs[name], rel=1e-9)
+
+
 def test_more_processes_than_windows_leave_empty_shares(run):
     sets = ("sampler.batch_size=1", "optimizer.accumulate=1", "sampler.batches_per_epoch=8")
     train(run(*sets, "run.dir=w1"), quiet=True)

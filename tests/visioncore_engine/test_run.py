@@ -70,6 +70,20 @@ def test_a_run_leaves_a_folder_that_describes_itself(run):
     assert again.dump() == run().dump()
 
 
+def test_a_loss_of_the_models_own_is_logged_with_its_weight(run, monkeypatch):
+    rows = []
+    monkeypatch.setattr(ToyMemory, "log_metrics", lambda self, metrics, step=None: rows.append(dict(metrics)))
+    train(run("run.dir=own", "model.auxiliary=0.5"), quiet=True)
+    scores = read_checkpoint("own/checkpoints/last.ckpt")["visioncore"]["scores"]
+    assert 0 < scores["val/auxiliary/size"] < 0.5  # the mean square of a tanh, halved
+    assert scores["val/loss"] > scores["val/auxiliary/size"]
+    parts = [row["train/auxiliary/size"] for row in rows if "train/auxiliary/size" in row]
+    assert len(parts) == 20
+    assert all(0 < part < 0.5 for part in parts)
+    train(run("run.dir=plain"), quiet=True)
+    assert "val/auxiliary/size" not in read_checkpoint("plain/checkpoints/last.ckpt")["visioncore"]["scores"]
+
+
 def test_best_is_the_checkpoint_with_the_best_score(run):
     folder = train(run("trainer.max_epochs=6"), quiet=True).run_dir
     kept = {

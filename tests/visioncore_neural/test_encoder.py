@@ -22,7 +22,7 @@ from visioncore_engine.errors import ConfigError, DataError, PluginError
 from visioncore_engine.options import Options
 from visioncore_neural._model_components import COMPONENTS
 from visioncore_neural.models.activations import make_activation
-from visioncore_neural.models.encoder import MIN_START_RATE
+from visioncore_neural.models.rates import MIN_START_RATE
 from visioncore_neural.options.model import EncoderOptions
 
 SPECS = (

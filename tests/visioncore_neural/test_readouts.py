@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from torch import nn
 
 from visioncore_engine.contracts import ReadoutFacts
-from visioncore_neural.options.readout import GaussianOptions
+from visioncore_neural.options.readout import GaussianMixtureOptions, GaussianOptions
 
 
 def build(name="gaussian", shape=(4, 5, 7), num_units=3, *, seed=0, **options):
@@ -105,7 +105,81 @@ def test_pooled_equals_its_formula():
     torch.testing.assert_close(readout(x), expected, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("options", [{}, {"rotate": True}, {"name": "pooled"}])
+OTHERS = [
+    {"name": "gaussian_mixture", "num_gaussians": 3, "rotate": True},
+    {"name": "gaussian_mixture", "shared_features": False},
+    {"name": "factorized"},
+    {"name": "factorized", "nonnegative": True},
+]
+
+
+@pytest.mark.parametrize("shared", [True, False])
+@pytest.mark.parametrize("shape", [(4, 5, 7), (4, 1, 9), (4, 1, 1)], ids=["2-D", "1-D", "no space"])
+def test_gaussian_mixture_equals_its_formula(shape, shared):
+    readout = scattered(name="gaussian_mixture", shape=shape, num_gaussians=2, rotate=True, shared_features=shared)
+    mean, std, theta = (value.detach().numpy() for value in (readout.mean, readout.std, readout.theta))
+    masks = np.stack([[window(mean[n, k], std[n, k], theta[n, k], *shape[1:]) for k in range(2)] for n in range(3)])
+    x, weights = features(shape).numpy(), readout.features.detach().numpy()
+    if shared:
+        share = np.exp(readout.logits.detach().numpy())
+        share /= share.sum(1, keepdims=True)
+        expected = np.einsum("bcthw,nkhw,nk,nc->btn", x, masks, share, weights)
+    else:
+        share = np.linalg.norm(weights, axis=2)
+        share /= share.sum(1, keepdims=True)
+        expected = np.einsum("bcthw,nkhw,nkc->btn", x, masks, weights)
+    expected += readout.bias.detach().numpy()
+    np.testing.assert_allclose(readout(features(shape)).detach().numpy(), expected, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(readout.mask().detach().numpy(), np.einsum("nk,nkhw->nhw", share, masks), rtol=1e-10)
+
+
+def test_a_mixture_of_one_is_the_gaussian():
+    one, mixture = scattered(rotate=True), scattered(name="gaussian_mixture", num_gaussians=1, rotate=True)
+    with torch.no_grad():
+        for name, parameter in one.named_parameters():
+            mixture.get_parameter(name).copy_(parameter.view_as(mixture.get_parameter(name)))
+    torch.testing.assert_close(mixture(features()), one(features()), rtol=1e-12, atol=1e-12)
+
+
+def test_windows_that_would_stay_alike_are_refused():
+    with pytest.raises(ValidationError, match="windows that start alike stay alike"):
+        GaussianMixtureOptions(init_mean_scale=0.0)
+    GaussianMixtureOptions(init_mean_scale=0.0, num_gaussians=1)
+
+
+@pytest.mark.parametrize("nonnegative", [False, True])
+def test_factorized_equals_its_formula(nonnegative):
+    readout = scattered(name="factorized", nonnegative=nonnegative)
+    space = readout.space.detach().numpy()
+    assert space.min() < 0
+    expected = np.einsum(
+        "bcthw,nhw,nc->btn",
+        features().numpy(),
+        np.abs(space) if nonnegative else space,
+        readout.features.detach().numpy(),
+    )
+    expected += readout.bias.detach().numpy()
+    np.testing.assert_allclose(readout(features()).detach().numpy(), expected, rtol=1e-10, atol=1e-12)
+
+
+def test_factorized_starts_as_the_spatial_average():
+    factorized, pooled = build("factorized", init_noise=0.0), build("pooled")
+    with torch.no_grad():
+        factorized.features.copy_(pooled.features)
+    torch.testing.assert_close(factorized(features()), pooled(features()), rtol=1e-9, atol=1e-12)
+    noisy = build("factorized", num_units=300, init_noise=0.5).space * 35
+    assert abs(noisy.std().item() - 0.5) < 0.02
+
+
+def test_a_mask_that_was_set_to_zero_can_come_back():
+    readout = build("factorized", nonnegative=True)
+    with torch.no_grad():
+        readout.space.zero_()
+    readout(features()).sum().backward()
+    assert readout.space.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("options", [{}, {"rotate": True}, {"name": "pooled"}, *OTHERS])
 def test_gradients_equal_finite_differences(options):
     readout = scattered(shape=(2, 3, 4), num_units=2, **options)
     names, values = zip(*readout.named_parameters(), strict=True)
@@ -117,7 +191,7 @@ def test_gradients_equal_finite_differences(options):
     assert torch.autograd.gradcheck(call, (x, *values))
 
 
-@pytest.mark.parametrize("name", ["gaussian", "pooled"])
+@pytest.mark.parametrize("name", ["gaussian", "pooled", "gaussian_mixture", "factorized"])
 def test_memory_layout_and_other_windows_change_nothing(name):
     readout = build(name)
     x = features(num_windows=3)
@@ -139,14 +213,22 @@ def test_starts_as_the_options_say():
 
 
 def test_every_parameter_gets_a_gradient():
-    for options in ({}, {"rotate": True, "init_mean_scale": 0.5}, {"name": "pooled"}):
+    for options in ({}, {"rotate": True, "init_mean_scale": 0.5}, {"name": "pooled"}, *OTHERS):
         readout = build(**options)
         if readout_theta := getattr(readout, "theta", None) is not None:
             with torch.no_grad():
-                readout.log_std[:, 0] += 0.5  # a round window has no angle
+                readout.log_std[..., 0] += 0.5  # a round window has no angle
         assert readout_theta == ("rotate" in options)
         readout(features()).square().sum().backward()
         assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in readout.parameters())
+
+
+@pytest.mark.parametrize("options", [{}, {"name": "pooled"}, *OTHERS])
+def test_drives_are_close_under_autocast(options):
+    readout = scattered(**options).float()
+    exact = readout(features().float())
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        torch.testing.assert_close(readout(features().float()).float(), exact, atol=0.1, rtol=0.05)
 
 
 def test_a_start_below_the_floor_is_refused():

@@ -38,6 +38,16 @@ class Model(Protocol):
 
     Outputs are (B, L', N) with L' >= L for sequences (the last L are used), (B, classes) for classes.
     `history` is the number of input frames needed before the first predicted one.
+
+    A model may also have these attributes:
+
+    ``auxiliary``
+        Weight of each loss of its own, by name. A group's outputs then hold ``auxiliary/<name>``: a value for each
+        prediction, (B, L') or (B,). The loss gets weight times the mean over the predictions of the global batch in
+        which a target counts, whatever `loss.weighting`; logged as ``train/auxiliary/<name>`` and ``val/...``.
+    ``uses_inputs``
+        False for a model that reads side inputs only: inputs are then neither read nor moved, where sources can leave
+        them out (`Source`).
     """
 
     history: int
@@ -101,7 +111,9 @@ class ModulatorFacts:
 class Modulator(Protocol):
     """`nn.Module`: (features (B, C, T, H, W), side {name: (B, T, K)}) -> (B, C', T, H, W).
 
-    It starts as the identity where its class says so (`identity_at_start = True`).
+    It starts as the identity where its class says so (`identity_at_start = True`). A modulator may also have `history`
+    and `burn_in`, with the meaning that they have for a stage, and ``auxiliary``, the weight of each loss of its own by
+    name: it then returns its output and a value of each for every frame of it, ``{name: (B, T - history)}``.
     """
 
     out_shape: tuple[int, int, int]

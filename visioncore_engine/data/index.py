@@ -9,14 +9,28 @@ from typing import Literal
 import numpy as np
 import torch
 
-from visioncore_engine.contracts import Batch, Encoding, Group, Index, Source
+from visioncore_engine.contracts import Batch, Dataset, Group, Index, Source
 from visioncore_engine.errors import DataError, Problem
 
-__all__ = ["Dtype", "build_index", "gather", "owners", "read", "share"]
-
-Dtype = Literal["stored", "bfloat16", "float32"]
+__all__ = ["build_index", "gather", "open_sources", "owners", "share"]
 
 _MOST_SHOWN = 8
+
+
+def open_sources(dataset: Dataset, split: str, model: object, history: int) -> Sequence[Source]:
+    """Windows of a split for a model; without inputs where the model uses none and a source can leave them out.
+
+    Parameters
+    ----------
+    dataset, split, history
+        As for `contracts.Dataset.sources`.
+    model
+        Its ``uses_inputs`` is asked.
+    """
+    sources = dataset.sources(split, history)
+    if getattr(model, "uses_inputs", True):
+        return sources
+    return [source.without_inputs() if hasattr(source, "without_inputs") else source for source in sources]
 
 
 def build_index(sources: Sequence[Source]) -> Index:

@@ -19,7 +19,7 @@ from visioncore_neural.data.source import SessionSource
 from visioncore_neural.data.splits import assign_split
 from visioncore_neural.data.windows import Stretches, Windows, find_stretches, missing_frames, predictable_frames, tile
 from visioncore_neural.options.dataset import RecordingsOptions, SplitOptions
-from visioncore_neural.recording import SPLITS, Recording
+from visioncore_neural.recording import PREVIOUS, SPLITS, Recording
 
 __all__ = ["RecordingsDataset"]
 
@@ -71,7 +71,8 @@ class RecordingsDataset:
         self._sessions = collect(lambda recording: self._open(recording, split or SplitOptions(), facts), selected)
         prepared = [session.recording for session in self._sessions]
         self._side = side_inputs(prepared, options.side)
-        problems = [problem for recording in prepared for problem in input_problems(recording, self._side)]
+        self._read_sides = tuple(name for name in self._side if name != PREVIOUS)
+        problems = [problem for recording in prepared for problem in input_problems(recording, self._read_sides)]
         if problems:
             raise DataError(*problems)
         self.groups = tuple(
@@ -178,7 +179,7 @@ class RecordingsDataset:
         recording, length = self._sessions[index].recording, self._options.window.length
         stretches = self._stretches(index)
         if (index, history) not in self._predictable:
-            missing = missing_frames(recording, tuple(self._side))
+            missing = missing_frames(recording, self._read_sides)
             self._predictable[index, history] = predictable_frames(stretches, missing, history)
         predictable = self._predictable[index, history]
         windows = tile(_of_split(stretches, split), predictable & recording.valid_frames(), history, length)

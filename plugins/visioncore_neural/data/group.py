@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from visioncore_engine.contracts import GroupSpec, TargetSpec
-from visioncore_neural.recording import SPLITS, Recording
+from visioncore_neural.recording import PREVIOUS, SPLITS, Recording
 
 __all__ = ["group_of", "training_mean"]
 
@@ -42,7 +42,7 @@ def group_of(recording: Recording, split: np.ndarray, side: tuple[str, ...], fac
         labels={"sessions": recording.name, "subjects": recording.subject},
         input_shape=(channels, height, width),
         targets={"robs": target},
-        side={name: int(recording.array(name).shape[1]) for name in side},
+        side={name: recording.num_units if name == PREVIOUS else int(recording.array(name).shape[1]) for name in side},
         tags=tags,
         dt=recording.dt,
         facts={**({"degrees_per_pixel": recording.degrees_per_pixel} if recording.degrees_per_pixel else {}), **facts},

@@ -13,7 +13,7 @@ from visioncore_neural.data.paths import find_sessions, resolve_root
 from visioncore_neural.data.readers import Folder, Hdf5, Npz
 from visioncore_neural.data.selection import collect, refuse_mixtures, select_units
 from visioncore_neural.options.dataset import SessionsOptions
-from visioncore_neural.recording import Recording
+from visioncore_neural.recording import PREVIOUS, Recording
 
 if TYPE_CHECKING:
     from visioncore_engine.config.run import RunConfig
@@ -67,7 +67,7 @@ def _lacking_sides(config: RunConfig, options: SessionsOptions, recordings: Sequ
         for recording in _without(recordings, of):
             what = f"cannot differentiate {of}, which {recording.where} does not have"
             yield Problem(key=f"data.prepare.{choice.id}", what=what, todo="leave the session out, or the preparation")
-    made = ("behavior",) if velocities else ()
+    made = (*(("behavior",) if velocities else ()), PREVIOUS)
     for name in options.side or ():
         if name not in made:
             for recording in _without(recordings, name):

@@ -11,7 +11,7 @@ from typing import TypeVar
 import numpy as np
 
 from visioncore_engine.errors import DataError, Problem, nearest
-from visioncore_neural.recording import Recording
+from visioncore_neural.recording import PREVIOUS, Recording
 
 __all__ = ["collect", "refuse_mixtures", "select_units", "side_inputs"]
 
@@ -89,7 +89,7 @@ def side_inputs(recordings: Sequence[Recording], asked: tuple[str, ...] | None) 
         Problem(where=recording.where, key="data.side", what=f"the session has no {name!r}")
         for name in asked
         for recording in recordings
-        if name not in recording.arrays()
+        if name != PREVIOUS and name not in recording.arrays()
     ]
     if lacking:
         raise DataError(*lacking)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from functools import cached_property
 
 import numpy as np
@@ -13,7 +14,7 @@ from torch import Tensor
 from visioncore_engine.contracts import Encoding, Group, GroupSpec
 from visioncore_engine.errors import DataError, Problem
 from visioncore_neural.data.windows import Windows, needed_frames
-from visioncore_neural.recording import Recording
+from visioncore_neural.recording import PREVIOUS, Recording
 
 __all__ = ["SessionSource"]
 
@@ -52,6 +53,13 @@ class SessionSource:
         self.num_items = len(windows)
         self.frames_per_item = length
         self._index, self._predictable, self._history = index, predictable, history
+        self._reads_inputs = True
+
+    def without_inputs(self) -> SessionSource:
+        """Give the same windows with inputs (B, 0, T, H, W): the stimulus is not read."""
+        blind = copy(self)
+        blind._reads_inputs = False  # noqa: SLF001 - a copy of this very class
+        return blind
 
     def weights(self) -> np.ndarray:
         """Frames with at least one valid prediction in each window, float64 (num_items,)."""
@@ -118,12 +126,11 @@ class SessionSource:
         return Group(
             name=self.group.name,
             index=self._index,
-            inputs=inputs,
-            encoding=encoding,
+            inputs=self._inputs(read, needed),
             targets={"robs": torch.from_numpy(robs.astype(np.float32))},
             mask=torch.from_numpy(mask),
             items=torch.from_numpy(items),
-            side={name: self._values(name, read, needed) for name in self.group.side},
+            side={name: self._side(name, read, needed) for name in self.group.side},
             tags={name: torch.from_numpy(tag) for name, tag in self._tags(frames).items()},
         )
 
@@ -177,15 +184,17 @@ class SessionSource:
         counts = (frames >= 0) & self._predictable[inside]
         return frames, counts[..., None] & self.recording.validity(inside)
 
-    def _inputs(self, read: np.ndarray, needed: np.ndarray) -> tuple[Tensor, Encoding | None]:
-        """Frames (B, C, T, H, W), and what they stand for."""
-        affine = self.recording.encoding("stim")
-        if affine is None:
-            return _sequence(self._values("stim", read, needed)), None
-        frames = _take(np.asarray(self.recording.stim), read)
-        scale, offset = (_broadcastable(value) for value in (affine.scale, affine.offset))
-        blank = None if needed.all() else torch.from_numpy(~needed)[:, None, :, None, None]
-        return _sequence(torch.from_numpy(frames)), Encoding(scale, offset, blank)
+    def _inputs(self, read: np.ndarray, needed: np.ndarray) -> Tensor:
+        if not self._reads_inputs:
+            return torch.zeros((len(read), 0, read.shape[1], *self.recording.stim.shape[2:]))
+        return _sequence(self._values("stim", read, needed))
+
+    def _side(self, name: str, read: np.ndarray, needed: np.ndarray) -> Tensor:
+        if name != PREVIOUS:
+            return self._values(name, read, needed)
+        values = self.recording.previous(read)
+        values[~needed] = 0.0
+        return torch.from_numpy(values)
 
     def _values(self, key: str, read: np.ndarray, needed: np.ndarray) -> Tensor:
         values = self.recording.values(key, read)

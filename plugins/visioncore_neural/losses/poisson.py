@@ -9,7 +9,7 @@ from torch import Tensor
 
 from visioncore_engine.contracts import Group, LossFacts
 from visioncore_neural.options.loss import PoissonOptions
-from visioncore_neural.responses import responses_of, tasks_of, valid_responses
+from visioncore_neural.responses import aligned, responses_of, tasks_of, valid_responses
 
 __all__ = ["Poisson"]
 
@@ -18,7 +18,8 @@ class Poisson:
     """Poisson negative log-likelihood per unit: the sum of ``rate - k log(rate + eps)`` over valid values.
 
     ``log k!`` is left out, it does not depend on the model. A value under a false mask is replaced before the
-    logarithm, so that it reaches neither the sum nor a gradient, NaN or not.
+    logarithm, so that it reaches neither the sum nor a gradient, NaN or not. Where a model gives the logarithm of its
+    rates, as ``<task>/log_rate``, that is taken in place of ``log(rate + eps)``: it has a gradient at any rate.
 
     Raises
     ------
@@ -43,5 +44,10 @@ class Poisson:
         one = torch.ones((), dtype=dtype, device=rates.device)
         rates = torch.where(valid, rates.to(dtype), one)
         counts = torch.where(valid, counts.to(dtype), one)
-        losses = rates - counts * torch.log(rates + self._eps)
+        log_rates = outputs.get(f"{task}/log_rate")
+        if log_rates is None:
+            log_rates = torch.log(rates + self._eps)
+        else:
+            log_rates = torch.where(valid, aligned(log_rates, valid.shape[1]).to(dtype), one)
+        losses = rates - counts * log_rates
         return {task: torch.where(valid, losses, torch.zeros_like(one)).sum(dim=(0, 1))}

@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from visioncore_common.names import module_name
 from visioncore_engine.contracts import AdapterFacts, GroupSpec, ModulatorFacts, ReadoutFacts, StageFacts
 from visioncore_engine.errors import ConfigError, DataError, Problem
 from visioncore_engine.options import Choice
+from visioncore_neural.models.history import History
 from visioncore_neural.models.parts import Part, Shape
 from visioncore_neural.models.sides import SharedSides
+from visioncore_neural.options.model import HistoryOptions
+from visioncore_neural.recording import PREVIOUS
 from visioncore_neural.responses import response_task
 
-__all__ = ["build_adapters", "build_modulator", "build_readouts", "build_stages", "shared_dt"]
+__all__ = [
+    "build_adapters",
+    "build_histories",
+    "build_modulator",
+    "build_readouts",
+    "build_stages",
+    "modulated",
+    "shared_dt",
+]
 
 
 def shared_dt(groups: Sequence[GroupSpec]) -> float | None:
@@ -105,10 +116,22 @@ def build_modulator(choice: Choice | None, groups: Sequence[GroupSpec], shape: S
         return None, shape
     part, side = Part(choice, "model.modulator"), SharedSides(groups)
     modulator: nn.Module = part.build(ModulatorFacts(in_shape=shape, side=side))
-    zeros = {name: torch.zeros(1, 2, size) for name, size in side.items()}
+    num_frames = int(getattr(modulator, "history", 0)) + 2
+    zeros = {name: torch.zeros(1, num_frames, size) for name, size in side.items()}
     out_shape: Shape = tuple(modulator.out_shape)  # type: ignore[arg-type]  # (C, H, W) by the protocol of modulators
-    part.attempt(modulator, lambda features: modulator(features, zeros), _frames(shape, 2), _frames(out_shape, 2))
+    part.attempt(
+        modulator,
+        lambda features: modulated(modulator, features, zeros)[0],
+        _frames(shape, num_frames),
+        _frames(out_shape, 2),
+    )
     return modulator, out_shape
+
+
+def modulated(modulator: nn.Module, features: Tensor, side: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+    """Output of a modulator, and the values of its own losses; none for most."""
+    output = modulator(features, side)
+    return output if isinstance(output, tuple) else (output, {})
 
 
 def build_readouts(choice: Choice, groups: Sequence[GroupSpec], shape: Shape) -> nn.ModuleDict:
@@ -127,6 +150,31 @@ def build_readouts(choice: Choice, groups: Sequence[GroupSpec], shape: Shape) ->
         part.attempt(readout, readout, _frames(shape, 2), (1, 2, target.size))
         readouts[module_name(group.name)] = readout
     return readouts
+
+
+def build_histories(options: HistoryOptions | None, groups: Sequence[GroupSpec]) -> nn.ModuleDict:
+    """Build the encoder of earlier responses of each group; none without options.
+
+    Raises
+    ------
+    ConfigError
+        Where a group comes without them.
+    """
+    histories = nn.ModuleDict()
+    if options is None:
+        return histories
+    lacking = [group.name for group in groups if PREVIOUS not in group.side]
+    if lacking:
+        raise ConfigError(
+            Problem(
+                key="model.history",
+                what=f"needs the side input {PREVIOUS!r}, which is missing in {lacking[0]}",
+                todo=f"add it to `data.side`: [{PREVIOUS}]",
+            )
+        )
+    for group in groups:
+        histories[module_name(group.name)] = History(options, response_task(group)[1].size)
+    return histories
 
 
 def _input_shape(group: GroupSpec) -> Shape:

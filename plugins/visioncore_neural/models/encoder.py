@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from urllib.parse import unquote
 
 import torch
 from torch import Tensor, nn
 
 from visioncore_common.names import module_name
-from visioncore_engine.contracts import Batch, Group, GroupSpec, ModelFacts
+from visioncore_engine.contracts import Batch, Group, ModelFacts
 from visioncore_engine.errors import DataError, Problem, nearest
-from visioncore_neural.models.activations import make_activation
-from visioncore_neural.models.assembly import build_adapters, build_modulator, build_readouts, build_stages, shared_dt
+from visioncore_neural.models.assembly import (
+    build_adapters,
+    build_histories,
+    build_modulator,
+    build_readouts,
+    build_stages,
+    modulated,
+    shared_dt,
+)
+from visioncore_neural.models.parts import Shape
+from visioncore_neural.models.rates import Rates
 from visioncore_neural.models.sides import BatchSides
 from visioncore_neural.options.model import EncoderOptions
+from visioncore_neural.recording import PREVIOUS
 from visioncore_neural.responses import tasks_of
 
-__all__ = ["MIN_START_RATE", "Encoder"]
-
-MIN_START_RATE = 1e-3
-"""Rate, in the target's unit per frame, that a unit starts with at least: one that is silent, or masked throughout the
-training data, would otherwise start at minus infinity."""
+__all__ = ["Encoder"]
 
 
 class Encoder(nn.Module):
@@ -30,9 +35,11 @@ class Encoder(nn.Module):
     Each group's frames pass its own adapter; the windows of all groups of the micro-batch then go through the shared
     stages in *one* pass, and each group's share of the features through its own readout and the output nonlinearity.
     Parameters are named ``adapters.<group>.*``, ``core.<i>.*``, ``modulator.*``, ``recurrent.<i>.*``,
-    ``readouts.<group>.*``, with `module_name` of the group, never by its position.
+    ``readouts.<group>.*``, ``histories.<group>.*`` and ``rates.baselines.<group>.*``, with `module_name` of the group,
+    never by its position.
 
     A readout's bias starts where the output is the mean of the unit's training responses (`MIN_START_RATE` at least).
+    Where the drive of a unit is its log-rate, the outputs hold it too, as ``<task>/log_rate``.
 
     Parameters
     ----------
@@ -44,7 +51,12 @@ class Encoder(nn.Module):
     Attributes
     ----------
     history
-        Input frames before the first predicted one: every stage's history and burn-in.
+        Input frames before the first predicted one: every part's history and burn-in, or those that the responses of
+        earlier frames need, if more.
+    auxiliary
+        Weight of each loss that the modulator brings.
+    uses_inputs
+        Whether the stimulus is read.
     batch_statistics
         Whether a part normalises over the batch, so that a prediction depends on the batch that it was in.
     stochastic
@@ -60,17 +72,24 @@ class Encoder(nn.Module):
         super().__init__()
         groups = facts.groups
         self._tasks = tasks_of(groups)
-        self._activation = make_activation(options.activation, options.sharpness)
+        self.rates = Rates(options, groups)
         dt = shared_dt(groups)
-        self.adapters, shape = build_adapters(options.adapter, groups)
+        self.uses_inputs = options.stimulus
+        shape: Shape = (1, 1, 1)
+        self.adapters = nn.ModuleDict()
+        if options.stimulus:
+            self.adapters, shape = build_adapters(options.adapter, groups)
         self.core, shape = build_stages("core", options.core, shape, dt)
         self.modulator, shape = build_modulator(options.modulator, groups, shape)
         self.recurrent, shape = build_stages("recurrent", options.recurrent, shape, dt)
         self.readouts = build_readouts(options.readout, groups, shape)
-        self._start_at_means(groups)
-        stages = [*self.core, *self.recurrent]
-        self.history: int = sum(int(stage.history) + int(stage.burn_in) for stage in stages)
+        self.rates.start_at_means(groups, self.readouts)
+        self.histories = build_histories(options.history, groups)
         parts = list(self.modules())[1:]
+        visual = [*self.core, *self.recurrent, *([] if self.modulator is None else [self.modulator])]
+        self._visual: int = sum(int(getattr(part, "history", 0)) + _burn_in(part) for part in visual)
+        self.history = max(self._visual, 0 if options.history is None else options.history.num_lags - 1)
+        self.auxiliary: dict[str, float] = dict(getattr(self.modulator, "auxiliary", {}))
         self.batch_statistics = any(getattr(part, "batch_statistics", False) for part in parts)
         self.stochastic = any(getattr(part, "stochastic", False) for part in parts)
 
@@ -79,14 +98,24 @@ class Encoder(nn.Module):
         if not batch.groups:
             return []
         readouts = [self.readout(group.name) for group in batch.groups]
-        shares = torch.split(self.features(batch), [len(group.inputs) for group in batch.groups])
+        sizes = [len(group.inputs) for group in batch.groups]
+        features, auxiliary = self._features(batch)
+        shares = torch.split(features, sizes)
+        own = {f"auxiliary/{name}": torch.split(values, sizes) for name, values in auxiliary.items()}
         return [
-            {self._tasks[group.name]: self._rates(readout(share))}
-            for group, readout, share in zip(batch.groups, readouts, shares, strict=True)
+            {
+                **self.rates(self._tasks[group.name], group.name, readout(share) + self._from_history(group, share)),
+                **{name: values[index] for name, values in own.items()},
+            }
+            for index, (group, readout, share) in enumerate(zip(batch.groups, readouts, shares, strict=True))
         ]
 
     def features(self, batch: Batch) -> Tensor:
         """Features that the readouts see: (sum of B over the groups, C, L, H, W), L = T - history."""
+        return self._features(batch)[0]
+
+    def _features(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Features, and the values of the model's own losses, (sum of B, L' >= L) by name."""
         features = torch.cat([self._adapt(group) for group in batch.groups])
         if features.shape[2] <= self.history:
             raise DataError(
@@ -95,10 +124,14 @@ class Encoder(nn.Module):
                     given=f"{features.shape[2]} frames",
                 )
             )
-        features = _run(self.core, features)
+        features = _run(self.core, features[:, :, self.history - self._visual :])
+        auxiliary: dict[str, Tensor] = {}
         if self.modulator is not None:
-            features = self.modulator(features, BatchSides(batch.groups, features))
-        return _run(self.recurrent, features)
+            features, auxiliary = modulated(self.modulator, features, BatchSides(batch.groups, features))
+            begin = _burn_in(self.modulator)
+            features = features[:, :, begin:]
+            auxiliary = {name: values[:, begin:] for name, values in auxiliary.items()}
+        return _run(self.recurrent, features), auxiliary
 
     def readout(self, group: str) -> nn.Module:
         """Readout of a group, by the group's name.
@@ -120,23 +153,23 @@ class Encoder(nn.Module):
             )
         return self.readouts[name]
 
-    def _start_at_means(self, groups: Sequence[GroupSpec]) -> None:
-        for group in groups:
-            ((_, target),) = group.targets.items()
-            if target.mean:
-                # In this order a NaN mean (nothing valid) loses the comparison, and gets the floor too.
-                drives = [self._activation.inverse(max(MIN_START_RATE, mean)) for mean in target.mean]
-                bias = self.readouts.get_parameter(f"{module_name(group.name)}.bias")
-                with torch.no_grad():
-                    bias.copy_(bias.new_tensor(drives))
-
     def _adapt(self, group: Group) -> Tensor:
-        inputs = group.inputs.to(next(self.parameters()).dtype)
+        like = next(self.parameters())
+        if not self.uses_inputs:
+            return torch.ones((len(group.inputs), 1, group.inputs.shape[2], 1, 1), dtype=like.dtype, device=like.device)
+        inputs = group.inputs.to(like.dtype)
         return self.adapters[module_name(group.name)](inputs) if self.adapters else inputs
 
-    def _rates(self, drive: Tensor) -> Tensor:
-        # In at least float32, also under autocast: a bfloat16 rate has two digits, its logarithm fewer.
-        return self._activation(drive.to(torch.promote_types(drive.dtype, torch.float32)))
+    def _from_history(self, group: Group, features: Tensor) -> Tensor | float:
+        if not self.histories:
+            return 0.0
+        previous = BatchSides([group], features.new_empty((0, 0, group.inputs.shape[2])))[PREVIOUS]
+        drive: Tensor = self.histories[module_name(group.name)](previous, features.shape[2])
+        return drive
+
+
+def _burn_in(part: nn.Module) -> int:
+    return int(getattr(part, "burn_in", 0))
 
 
 def _run(stages: nn.ModuleList, features: Tensor) -> Tensor:

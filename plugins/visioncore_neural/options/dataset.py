@@ -57,9 +57,10 @@ class RecordingsOptions(Options):
     units: Patterns = Field(
         ("*",), description="which units: patterns over `<session>/<unit id>`; each must match at least one"
     )
-    side: tuple[Literal["behavior", "eyepos"], ...] | None = Field(
+    side: tuple[Literal["behavior", "eyepos", "previous_responses"], ...] | None = Field(
         None,
-        description="side inputs that every session must have; by default `behavior` where all sessions have it",
+        description="side inputs that every session must have; by default `behavior` where all sessions have it. "
+        "`previous_responses` is made of the responses: in a frame stands what was counted in the frame before",
     )
     max_frames: int | None = Field(
         None, ge=1, description="predicted frames that each session gives to each split at most, the first ones in time"

@@ -8,10 +8,47 @@ from pydantic import Field, model_validator
 
 from visioncore_engine.options import Choice, Options, Slot
 
-__all__ = ["EncoderOptions"]
+__all__ = ["EncoderOptions", "GLMOptions", "HistoryOptions", "LNOptions", "RateOptions"]
+
+Count = Annotated[int, Field(ge=1)]
 
 
-class EncoderOptions(Options):
+class HistoryOptions(Options):
+    """A perceptron from the responses of a recording's units in the frames before to the drive of each unit.
+
+    It needs the side input ``previous_responses`` of the data. It starts at 0.
+    """
+
+    num_lags: int = Field(5, ge=1, description="frames that it sees, the last one the frame before the predicted one")
+    hidden: tuple[Count, ...] = Field((32,), description="hidden layers; none makes it linear")
+    activation: Literal["relu", "elu", "gelu", "silu", "softplus"] = Field(
+        "elu", description="nonlinearity of the hidden layers"
+    )
+
+
+class RateOptions(Options):
+    """Options of every model that makes rates from the drive of units."""
+
+    activation: Literal["softplus", "exp", "elu1"] = Field(
+        "softplus",
+        description="makes rates positive: softplus; exp (the drive is the log-rate, which the Poisson loss then takes "
+        "as it is); or ELU + 1",
+    )
+    sharpness: float | None = Field(
+        None, gt=0, description="softplus only: s in softplus(s x) / s, the larger the sharper; by default 1"
+    )
+    baseline: float | None = Field(
+        None, gt=0, description="learn a rate per unit that is added to all of its rates, from this value per frame on"
+    )
+
+    @model_validator(mode="after")
+    def _sharpness_has_a_use(self) -> RateOptions:
+        if self.sharpness is not None and self.activation != "softplus":
+            raise ValueError(f"`sharpness` belongs to activation 'softplus', not to {self.activation!r}")
+        return self
+
+
+class EncoderOptions(RateOptions):
     """Adapter per recording, one shared core, modulator, recurrent layers, readout per recording, positive rates."""
 
     adapter: Annotated[Choice | None, Slot("adapter")] = Field(
@@ -29,15 +66,42 @@ class EncoderOptions(Options):
     readout: Annotated[Choice, Slot("readout", default=("gaussian",))] = Field(
         description="head of each recording: features to units"
     )
-    activation: Literal["softplus", "exp", "elu1"] = Field(
-        "softplus", description="makes rates positive: softplus, exp, or ELU + 1"
-    )
-    sharpness: float | None = Field(
-        None, gt=0, description="softplus only: s in softplus(s x) / s, the larger the sharper; by default 1"
+    history: HistoryOptions | None = Field(None, description="let the rates depend on the responses in frames before")
+    stimulus: bool = Field(
+        True, description="false makes a model of side inputs alone: the stimulus is neither read nor moved"
     )
 
     @model_validator(mode="after")
-    def _sharpness_has_a_use(self) -> EncoderOptions:
-        if self.sharpness is not None and self.activation != "softplus":
-            raise ValueError(f"`sharpness` belongs to activation 'softplus', not to {self.activation!r}")
+    def _blind(self) -> EncoderOptions:
+        if not self.stimulus:
+            if self.adapter is not None or self.core:
+                raise ValueError("`stimulus: false` leaves nothing for `adapter` and `core` to see; leave them out")
+            if self.modulator is None and self.history is None:
+                raise ValueError(
+                    "`stimulus: false` needs a `modulator` or `history`: rates would not depend on anything"
+                )
         return self
+
+
+class LNOptions(RateOptions):
+    """A linear filter per unit over the last frames, and a nonlinearity: the baseline of every deeper model."""
+
+    num_frames: int = Field(16, ge=1, description="frames that a filter sees")
+    rank: int | None = Field(
+        None, ge=1, description="filters are sums of so many products of a picture and a time course; by default free"
+    )
+
+
+class GLMOptions(LNOptions):
+    """Linear filters per unit over the last frames, side inputs and earlier responses, and a nonlinearity."""
+
+    activation: Literal["softplus", "exp", "elu1"] = Field(
+        "exp", description="makes rates positive: softplus; exp, the canonical link; or ELU + 1"
+    )
+    inputs: tuple[str, ...] = Field((), description="side inputs of the predicted frame, e.g. behavior")
+    num_lags: int = Field(
+        10, ge=0, description="responses in so many frames before; more than 0 needs the side input previous_responses"
+    )
+    coupled: bool = Field(
+        False, description="a unit sees the responses of all units of its recording, not only its own"
+    )

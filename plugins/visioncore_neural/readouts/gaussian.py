@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from visioncore_engine.contracts import ReadoutFacts
 from visioncore_neural.options.readout import GaussianOptions
+from visioncore_neural.readouts.windows import centres, gaussian_windows
 
 __all__ = ["Gaussian"]
 
@@ -55,8 +56,8 @@ class Gaussian(nn.Module):
         self.log_std = nn.Parameter(torch.full((num_units, 2), math.log(options.init_std - options.min_std)))
         self.theta = nn.Parameter(torch.zeros(num_units)) if options.rotate else None
         self.bias = nn.Parameter(torch.zeros(num_units))
-        self.register_buffer("_x", _centres(width), persistent=False)
-        self.register_buffer("_y", _centres(height), persistent=False)
+        self.register_buffer("_x", centres(width), persistent=False)
+        self.register_buffer("_y", centres(height), persistent=False)
 
     _x: Tensor
     _y: Tensor
@@ -68,15 +69,7 @@ class Gaussian(nn.Module):
 
     def mask(self) -> Tensor:
         """Windows in space, (N, H, W); each sums to 1."""
-        dx = self._x[None, None, :] - self.mean[:, 0, None, None]
-        dy = self._y[None, :, None] - self.mean[:, 1, None, None]
-        if self.theta is not None:
-            cos, sin = self.theta.cos()[:, None, None], self.theta.sin()[:, None, None]
-            dx, dy = cos * dx + sin * dy, cos * dy - sin * dx
-        std = self.std
-        distance = (dx / std[:, 0, None, None]) ** 2 + (dy / std[:, 1, None, None]) ** 2
-        # A softmax is the normalised window, and stays finite where a centre has left the frame.
-        return (-distance / 2).flatten(1).softmax(dim=1).view_as(distance)
+        return gaussian_windows(self._x, self._y, self.mean, self.std, self.theta)
 
     def forward(self, features: Tensor) -> Tensor:
         """Drive of every unit in every frame: (B, C, T, H, W) -> (B, T, N)."""
@@ -84,7 +77,3 @@ class Gaussian(nn.Module):
         frames = features.permute(0, 2, 3, 4, 1).flatten(2)  # (B, T, H W C): a view of channels-last features
         # The bias outside: under autocast the product is rounded to bfloat16, and the drive is mostly bias.
         return nn.functional.linear(frames, weights) + self.bias
-
-
-def _centres(num_pixels: int) -> Tensor:
-    return torch.linspace(-1, 1, num_pixels) if num_pixels > 1 else torch.zeros(1)

@@ -72,7 +72,7 @@ def _fields(evaluation: Evaluation, group: GroupSpec, best: Sequence[tuple[int, 
     """Mean gradients (units, C, K, H, W); None where the split has no window of the session."""
     model: Any = evaluation.model
     sources = {source.group.name: source for source in evaluation.dataset.sources(evaluation.split, model.history)}
-    if sources[group.name].num_items == 0:
+    if sources[group.name].num_items == 0 or not getattr(model, "uses_inputs", True):
         return None
     chosen = [unit for unit, _ in best]
     return rate_gradients(model, sources[group.name], chosen, num_predictions=_NUM_PREDICTIONS).mean
