@@ -17,7 +17,7 @@ from visioncore_engine.options import Choice
 from visioncore_neural._model_components import COMPONENTS
 from visioncore_neural.options.model import EncoderOptions
 
-__all__ = ["batch", "choice", "double", "encoder", "group", "recording", "stage"]
+__all__ = ["batch", "choice", "double", "encoder", "group", "model", "recording", "stage"]
 
 
 @contextmanager
@@ -102,6 +102,14 @@ def batch(model: nn.Module, specs: Sequence[GroupSpec], sizes: Sequence[int], le
             for seed, (spec, size) in enumerate(zip(specs, sizes, strict=True))
         ]
     )
+
+
+def model(name: str, specs: Sequence[GroupSpec], *, seed: int = 0, **options: Any) -> nn.Module:
+    """Model in float64, its options validated as YAML is."""
+    torch.manual_seed(seed)
+    with double():
+        built: nn.Module = choice("model", name, **options).build(ModelFacts(groups=tuple(specs), seed=seed))
+    return built
 
 
 def encoder(specs: Sequence[GroupSpec], *, seed: int = 0, **parts: Any) -> nn.Module:

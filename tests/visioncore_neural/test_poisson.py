@@ -49,6 +49,23 @@ def test_sums_and_gradients_equal_their_formulas(per_unit, eps):
     np.testing.assert_array_equal(weights, valid.sum((0, 1)))
 
 
+def test_the_log_rate_is_taken_where_the_model_gives_it_and_has_a_gradient_at_any_rate():
+    rates, group = scene()
+    drive = rates.log().detach().requires_grad_()
+    loss = build(eps=0.0)
+    sums = loss({"robs": drive.exp(), "robs/log_rate": drive}, group)["robs"]
+    torch.testing.assert_close(sums, loss({"robs": rates}, group)["robs"], rtol=1e-12, atol=1e-12)
+    group.targets["robs"].fill_(2.0)
+    faint = torch.full_like(drive, -200.0).float().requires_grad_()  # the rate is 0 in float32
+    build()({"robs": faint.exp(), "robs/log_rate": faint}, group)["robs"].sum().backward()
+    assert torch.equal(faint.grad, torch.where(group.mask, -2.0, 0.0).float())
+    drive = torch.where(group.mask, drive.detach(), float("nan")).requires_grad_()
+    sums = loss({"robs": rates, "robs/log_rate": drive}, group)["robs"]
+    sums.sum().backward()
+    assert torch.isfinite(sums).all()
+    assert torch.equal(drive.grad == 0, ~group.mask)
+
+
 @settings(deadline=None, max_examples=60)
 @given(
     seed=st.integers(0, 2**16),

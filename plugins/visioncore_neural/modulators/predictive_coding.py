@@ -36,6 +36,7 @@ class PredictiveCoding(nn.Module):
     def __init__(self, options: PredictiveCodingOptions, facts: ModulatorFacts) -> None:
         super().__init__()
         channels, height, width = facts.in_shape
+        self._inputs = options.inputs
         self._with_actual = options.output == "actual_and_error"
         self.auxiliary = {"prediction_error": options.weight}
         self.perceptron = SidePerceptron(options, facts.side, options.num_embedding)
@@ -47,7 +48,7 @@ class PredictiveCoding(nn.Module):
 
     def predict(self, features: Tensor, side: Mapping[str, Tensor]) -> Tensor:
         """Predict frames `history` … T - 1 of the features: (B, C, T - history, H, W)."""
-        present = {name: values[:, 1:] for name, values in side.items()}
+        present = {name: side[name][:, 1:] for name in self._inputs}
         embedding = self.perceptron(present).expand(-1, -1, -1, *features.shape[3:])
         states = self.unit(torch.cat([features[:, :, :-1], embedding.to(features.dtype)], dim=1))
         predicted: Tensor = self.output(states)
