@@ -23,5 +23,6 @@ COMPONENTS: dict[str, tuple[Component, ...]] = {
 }
 
 REPORT_SECTIONS: tuple[str, ...] = tuple(
-    f"visioncore_neural.report.{name}:section" for name in ("scores", "truth", "traces", "fields", "kernels")
+    f"visioncore_neural.report.{name}:section"
+    for name in ("scores", "truth", "traces", "fields", "influence", "kernels")
 )

@@ -12,7 +12,7 @@ import pytest
 
 from visioncore_engine import resolve, train
 from visioncore_engine.report import ReportContext, Section, drawing, write
-from visioncore_neural.report import fields, kernels, scores, traces, truth
+from visioncore_neural.report import fields, influence, kernels, scores, traces, truth
 from visioncore_neural.report.mosaic import Picture, mosaic
 from visioncore_neural.report.rows import UnitRows, unit_rows
 from visioncore_neural.report.truth_figures import truth_figure
@@ -22,6 +22,7 @@ SECTIONS = {
     "Ground truth": truth,
     "Predicted and observed rates": traces,
     "Receptive fields and masks": fields,
+    "Influence by lag": influence,
     "Temporal kernels": kernels,
 }
 RUN = {
@@ -121,7 +122,7 @@ def test_tables_alone_draw_their_sections_without_a_checkpoint(copy, section):
 def test_a_lost_checkpoint_is_told_on_the_page(copy):
     shutil.rmtree(copy / "checkpoints")
     text = write(copy).read_text()
-    assert text.count("could not be drawn: CheckpointError") == 3
+    assert text.count("could not be drawn: CheckpointError") == 4
     assert "Scores of units" in text
 
 
