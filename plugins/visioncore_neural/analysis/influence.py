@@ -121,7 +121,8 @@ def _rates(model: nn.Module, group: Group) -> Callable[[Tensor], Tensor]:
 
 def _alone(stage: nn.Module, side: Sequence[Any]) -> Callable[[Tensor], Tensor]:
     def run(features: Tensor) -> Tensor:
-        output = stage(features, *side)
-        return output[0] if isinstance(output, tuple) else output
+        output: Any = stage(features, *side)
+        first: Tensor = output[0] if isinstance(output, tuple) else output
+        return first
 
     return run
