@@ -26,7 +26,16 @@ from visioncore_neural.testing import example_recording, preparation_scene, read
 __all__ = ["CASES"]
 
 CONVOLUTION = {"channels": [4, 2], "kernel_size": [2, 3, 3]}
-GROUPS = {"num_groups": Given(2, norm="frame_group", num_groups=1)}
+LAYERS = {
+    "num_groups": Given(2, norm="frame_group", num_groups=1),
+    "window_power": Given(2.0, window="space", window_power=1.0),
+    "norm": "frame_rms",
+    "pool": "blur",
+    "pool_size": Given(3, pool="max", pool_size=2),
+    "squeeze": 2,
+}
+RESIDUAL = {**LAYERS, "zero_start": True, "activate_sum": False}
+KERNELS = {"window_power": Given(2.0, window="time", window_power=1.0)}
 ENCODER = {
     "adapter": {"name": "affine", "grid_size": 5},
     "core": [
@@ -35,6 +44,13 @@ ENCODER = {
     ],
     "modulator": {"name": "concat", "num_channels": 2, "hidden": [3]},
     "recurrent": [{"name": "conv_gru", "hidden_channels": 3, "burn_in": 2}],
+}
+BLIND = {"adapter": None, "core": [], "recurrent": [], "readout": "pooled", "stimulus": False}
+ENCODER_VARIANTS = {
+    "adapter": {"name": "affine", "grid_size": 3},
+    "history": {"num_lags": 3, "hidden": [3]},
+    "stimulus": Given(False, **{**BLIND, "stimulus": True}),
+    "baseline": 0.1,
 }
 SYNTHETIC = {
     "num_sessions": 2,
@@ -46,6 +62,16 @@ SYNTHETIC = {
     "num_repeats": 2,
     "window": {"length": 3},
 }
+
+
+def with_responses(case: Case) -> ModelScene:
+    """Groups whose earlier responses are served."""
+    del case  # all of them meet the same
+    groups = FAMILIES["counts"]()
+    specs = (
+        dataclasses.replace(spec, side={**spec.side, "previous_responses": spec.targets[TASK].size}) for spec in groups
+    )
+    return ModelScene(ModelFacts(tuple(specs), 0))
 
 
 def two_tasks(case: Case) -> MetricScene:
@@ -212,18 +238,39 @@ def simulated_scene(case: Case) -> EvaluatorScene:
 
 CASES: tuple[Case, ...] = (
     Case("adapter", "affine", options={"grid_size": 4}),
-    Case("stage", "conv3d", options=CONVOLUTION, variants=GROUPS),
+    Case("stage", "conv3d", options=CONVOLUTION, variants=LAYERS),
+    Case("stage", "resnet3d", options=CONVOLUTION, variants=RESIDUAL),
+    Case("stage", "densenet3d", options=CONVOLUTION, variants=LAYERS),
+    Case("stage", "learnable_temporal", variants=KERNELS),
     Case(
         "stage",
-        "resnet3d",
-        options={**CONVOLUTION, "channels": [4, 2, 2]},
-        variants={**GROUPS, "stride": [2, 1, 1]},
+        "temporal_basis",
+        options={"kernel_size": 8, "num_cosines": 2, "peaks_ms": [10.0, 50.0]},
+        variants={"offset_ms": 50.0, "peaks_ms": [15.0, 40.0]},
     ),
-    Case("model", "cnn", options={"channels": [4, 6]}),
-    Case("model", "encoder", options=ENCODER, variants={"adapter": {"name": "affine", "grid_size": 3}}),
+    Case("stage", "dynamical_adaptation", options={"kernel_size": 4, "tau_y_ms": 10.0, "tau_z_ms": 40.0}),
+    Case("model", "encoder", options=ENCODER, variants=ENCODER_VARIANTS, scene=with_responses),
+    Case("model", "ln", options={"num_frames": 3}),
+    Case(
+        "model",
+        "glm",
+        options={"num_frames": 3, "num_lags": 2},
+        variants={"inputs": ["eyepos"], "sharpness": Given(2.0, activation="softplus")},
+        scene=with_responses,
+    ),
     Case("modulator", "concat", variants={"inputs": ["eyepos"]}),
     Case("modulator", "scalar_gain", variants={"side": "eyepos"}),
     Case("modulator", "film", variants={"inputs": ["eyepos"]}),
+    Case("modulator", "gain", variants={"inputs": ["eyepos"]}),
+    Case("modulator", "shifter", variants={"inputs": ["behavior"]}),
+    Case("modulator", "conv_gru", options={"hidden_channels": 3, "burn_in": 3}, variants={"inputs": ["eyepos"]}),
+    Case(
+        "modulator",
+        "predictive_coding",
+        options={"hidden_channels": 3, "burn_in": 3},
+        variants={"inputs": ["eyepos"]},
+        inert={"weight": "is how much of its own loss the objective takes, outside the modulator"},
+    ),
     Case("loss", "cross_entropy", variants={"label_smoothing": 0.1}),
     Case("metric", "cc_norm", variants={"min_cc_max": 0.99}),
     Case("metric", "feve", variants={"min_fev": 0.95}),

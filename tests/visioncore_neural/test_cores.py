@@ -246,7 +246,7 @@ def test_dense_layers_append_to_the_last_frames_of_what_they_saw():
         (Conv3dOptions, {"pool": "max", "pool_size": [2, 2]}, "2 entries for 1 layers"),
         (Conv3dOptions, {"window_power": 2}, "`window_power` needs a `window`"),
         (Resnet3dOptions, {"zero_start": True, "norm": "none"}, "'none' has none"),
-        (Densenet3dOptions, {"stride": 2}, "`stride` must be 1"),
+        (Densenet3dOptions, {"stride": 2}, "Extra inputs"),
         (Conv3dOptions, {"squeeze": 0}, "greater than or equal to 1"),
     ],
 )

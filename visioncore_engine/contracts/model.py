@@ -37,7 +37,8 @@ class Model(Protocol):
     """An `nn.Module` from a batch to one mapping task -> outputs per group, in the batch's order.
 
     Outputs are (B, L', N) with L' >= L for sequences (the last L are used), (B, classes) for classes.
-    `history` is the number of input frames needed before the first predicted one.
+    `history` is the number of input frames needed before the first predicted one. What else is said of a task has the
+    shape of its outputs and a name of the form ``<task>/<word>`` that losses of the same family know.
 
     A model may also have these attributes:
 

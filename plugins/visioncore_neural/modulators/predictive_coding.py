@@ -62,4 +62,5 @@ class PredictiveCoding(nn.Module):
         actual = features[:, :, self.history :]
         error = actual - self.predict(features, side)
         output = torch.cat([actual, error], dim=1) if self._with_actual else error
-        return output, {"prediction_error": error.float().square().mean(dim=(1, 3, 4))}
+        exact = error.to(torch.promote_types(error.dtype, torch.float32))  # under autocast too
+        return output, {"prediction_error": exact.square().mean(dim=(1, 3, 4))}

@@ -14,6 +14,7 @@ __all__ = [
     "Densenet3dOptions",
     "KernelOptions",
     "LayerShape",
+    "LayersOptions",
     "LearnableTemporalOptions",
     "Resnet3dOptions",
 ]
@@ -65,15 +66,12 @@ class LearnableTemporalOptions(KernelOptions):
         return self
 
 
-class ConvolutionOptions(KernelOptions):
+class LayersOptions(KernelOptions):
     """Options that all convolutional stages have."""
 
     channels: tuple[Count, ...] = Field(min_length=1, description="output channels of each layer")
     kernel_size: Kernel | tuple[Kernel, ...] = Field(
         (3, 3, 3), description="[time, height, width] of the kernels; one for all layers, or one per layer"
-    )
-    stride: Count | tuple[Count, ...] = Field(
-        1, description="step in space; one for all layers, or one per layer. There is no step in time"
     )
     separable: Literal["none", "space_time", "depthwise"] = Field(
         "none",
@@ -116,7 +114,7 @@ class ConvolutionOptions(KernelOptions):
     dropout: float = Field(0.0, ge=0, lt=1, description="probability that a value is dropped after each layer")
 
     @model_validator(mode="after")
-    def _consistent(self) -> ConvolutionOptions:
+    def _consistent(self) -> LayersOptions:
         for name, given in (("kernel_size", self.kernels), ("stride", self.strides), ("pool_size", self.pools)):
             if len(given) != len(self.channels):
                 raise ValueError(f"`{name}` has {len(given)} entries for {len(self.channels)} layers in `channels`")
@@ -143,7 +141,7 @@ class ConvolutionOptions(KernelOptions):
     @property
     def strides(self) -> tuple[int, ...]:
         """Spatial stride of each layer."""
-        return (self.stride,) * len(self.channels) if isinstance(self.stride, int) else self.stride
+        return (1,) * len(self.channels)
 
     @property
     def pools(self) -> tuple[int, ...]:
@@ -155,6 +153,19 @@ class ConvolutionOptions(KernelOptions):
     def layers(self) -> tuple[LayerShape, ...]:
         """Shape of each layer."""
         return tuple(map(LayerShape, self.channels, self.kernels, self.strides, self.pools))
+
+
+class ConvolutionOptions(LayersOptions):
+    """Options of convolutional stages that may step over pixels."""
+
+    stride: Count | tuple[Count, ...] = Field(
+        1, description="step in space; one for all layers, or one per layer. There is no step in time"
+    )
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Spatial stride of each layer."""
+        return (self.stride,) * len(self.channels) if isinstance(self.stride, int) else self.stride
 
 
 class Conv3dOptions(ConvolutionOptions):
@@ -176,14 +187,8 @@ class Resnet3dOptions(ConvolutionOptions):
         return self
 
 
-class Densenet3dOptions(ConvolutionOptions):
-    """Layers that each append their channels to all that they were given."""
-
-    @model_validator(mode="after")
-    def _same_size(self) -> Densenet3dOptions:
-        if set(self.strides) != {1}:
-            raise ValueError("`stride` must be 1: a layer's output lies beside its input; use `pool`")
-        return self
+class Densenet3dOptions(LayersOptions):
+    """Layers that each append their channels to all that they were given, at their size."""
 
 
 def _power_needs_window(window: str, power: float | None) -> None:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from visioncore_engine.errors import ConfigError, Problem
-from visioncore_neural.options.stage import ConvolutionOptions
+from visioncore_neural.options.stage import LayersOptions
 from visioncore_neural.stages.weights import hann, kernel_of, norms
 
 __all__ = ["ACTIVATIONS", "Convolution", "SplitReLU", "convolution", "out_size", "width_after"]
@@ -66,7 +66,7 @@ class Convolution(nn.Conv3d):
         out_channels: int,
         kernel: tuple[int, int, int],
         stride: int,
-        options: ConvolutionOptions,
+        options: LayersOptions,
         *,
         groups: int = 1,
         bias: bool,
@@ -106,7 +106,7 @@ def convolution(
     out_channels: int,
     kernel: tuple[int, int, int],
     stride: int,
-    options: ConvolutionOptions,
+    options: LayersOptions,
     *,
     bias: bool,
 ) -> nn.Module:
@@ -125,7 +125,7 @@ def convolution(
     return Convolution(in_channels, out_channels, kernel, stride, options, bias=bias)
 
 
-def _window(kernel: tuple[int, int, int], options: ConvolutionOptions) -> Tensor | None:
+def _window(kernel: tuple[int, int, int], options: LayersOptions) -> Tensor | None:
     """Window over a kernel, broadcastable to it, or None where it would be 1 everywhere."""
     chosen = {"none": (), "time": (0,), "space": (1, 2), "space_time": (0, 1, 2)}[options.window]
     window: Tensor | None = None

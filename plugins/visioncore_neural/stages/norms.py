@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from visioncore_engine.errors import ConfigError, Problem
-from visioncore_neural.options.stage import ConvolutionOptions
+from visioncore_neural.options.stage import LayersOptions
 
 __all__ = ["FrameNorm", "FrameRMSNorm", "ResponseNorm", "norm"]
 
@@ -71,7 +71,7 @@ class ResponseNorm(nn.Module):
         return features * (1 + _per_channel(self.weight) * share) + _per_channel(self.bias)
 
 
-def norm(options: ConvolutionOptions, channels: int, size: tuple[int, int]) -> nn.Module:
+def norm(options: LayersOptions, channels: int, size: tuple[int, int]) -> nn.Module:
     """Normalisation layer that the options ask for, for features of height and width `size`.
 
     Raises

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from visioncore_neural.options.stage import ConvolutionOptions
+from visioncore_neural.options.stage import LayersOptions
 
 __all__ = ["Squeeze", "WindowPool", "after_layer", "pooled_size"]
 
@@ -73,7 +73,7 @@ def pooled_size(size: tuple[int, int], factor: int) -> tuple[int, int]:
     return -(-size[0] // factor), -(-size[1] // factor)
 
 
-def after_layer(options: ConvolutionOptions, channels: int, factor: int, size: tuple[int, int]) -> list[nn.Module]:
+def after_layer(options: LayersOptions, channels: int, factor: int, size: tuple[int, int]) -> list[nn.Module]:
     """Gate and pooling behind a layer with features of `size`; what the options do not ask for is left out."""
     layers: list[nn.Module] = []
     if options.squeeze is not None:

@@ -169,7 +169,9 @@ def gradients_reach_everything(case: Case) -> None:
         f"no gradient reaches the parameters {', '.join(lost)}: they would never be learned (a `.item()`, `.detach()` "
         "or `torch.no_grad()` on their way, or nothing uses them)"
     )
-    lost = [" or ".join(names) for names in scene.needed(inputs) if all(_lost(inputs[name].grad) for name in names)]
+    lost = [
+        " or ".join(names) for names in scene.needed(built, inputs) if all(_lost(inputs[name].grad) for name in names)
+    ]
     assert not lost, f"no gradient reaches the inputs {', '.join(lost)}: nothing that they say can be learned from"
     wrong = [name for name, value in module.named_parameters() if value.grad is not None and _not_finite(value.grad)]
     assert not wrong, f"gradients that are not finite in {', '.join(wrong)}"
@@ -307,9 +309,9 @@ def autocast_to_bfloat16_works(case: Case) -> None:
     exact = _run(scene, module, inputs)
     with torch.autocast("cpu", torch.bfloat16):
         outputs = scene.run(module, inputs)
-    torch.autograd.backward(
-        [_learnable(torch.stack([value.float().square().sum() for value in outputs.values()]).sum())]
-    )
+    learned = [value.float().square().sum() for value in outputs.values() if value.requires_grad]
+    if learned:  # a module without parameters has nothing to learn
+        torch.autograd.backward([torch.stack(learned).sum()])
     for name, value in outputs.items():
         assert bool(value.isfinite().all()), f"{name}: not finite under autocast to bfloat16"
         error = float((value.detach().float() - exact[name]).abs().mean())

@@ -65,7 +65,7 @@ class ModelScene(ModuleScene):
         return self.outputs(module(self.batch(inputs)))
 
     def outputs(self, predicted: Sequence[Mapping[str, torch.Tensor]]) -> Outputs:
-        """Name what a model returned by group and task."""
+        """Name what a model returned by group and task; what else it says of a task, ``<task>/<word>``, is left out."""
         assert len(predicted) == len(self.order), (
             f"the model returned {len(predicted)} mappings for {len(self.order)} groups: return one per group of the "
             f"batch, in its order"
@@ -74,6 +74,7 @@ class ModelScene(ModuleScene):
             f"{self.facts.groups[index].name}:{task}": value
             for index, own in zip(self.order, predicted, strict=True)
             for task, value in own.items()
+            if task.partition("/")[0] not in self.facts.groups[index].targets or "/" not in task
         }
 
     def declared(self, module: Any, inputs: Inputs) -> Mapping[str, tuple[int, ...]]:
@@ -84,10 +85,14 @@ class ModelScene(ModuleScene):
             own = inputs[f"{_INPUTS}{spec.name}"]
             time = (own.shape[2] - int(module.history),) if self.timed else ()
             shapes |= {f"{spec.name}:{task}": (len(own), *time, target.size) for task, target in spec.targets.items()}
+            names = getattr(module, "auxiliary", {})
+            shapes |= {f"{spec.name}:auxiliary/{name}": (len(own), *time) for name in names}
         return shapes
 
-    def needed(self, inputs: Inputs) -> Sequence[Sequence[str]]:
-        """The inputs of every group; side inputs are an offer."""
+    def needed(self, module: Any, inputs: Inputs) -> Sequence[Sequence[str]]:
+        """The inputs of every group, unless the model says that it uses none; side inputs are an offer."""
+        if not getattr(module, "uses_inputs", True):
+            return [[name for name in inputs if name.startswith(f"{_SIDE}{self.facts.groups[0].name}:")]]
         return [[name] for name in inputs if name.startswith(_INPUTS)]
 
     def time_axis(self, name: str) -> int | None:

@@ -14,7 +14,7 @@ from visioncore_engine.testing.scenes.module import Inputs, ModuleScene, Outputs
 
 __all__ = ["ModulatorScene", "scene"]
 
-_SIDE = "side."
+_SIDE, _OWN = "side.", "auxiliary."
 
 
 @dataclass
@@ -30,17 +30,34 @@ class ModulatorScene(ModuleScene):
         return {"features": draw((num, channels, frames, *space), seed), **side}
 
     def run(self, module: nn.Module, inputs: Inputs) -> Outputs:
-        """Modulate the features."""
+        """Modulate the features; losses of the modulator's own are named ``auxiliary.<name>``, (B, 1, T, 1, 1)."""
         side = {name.removeprefix(_SIDE): value for name, value in inputs.items() if name.startswith(_SIDE)}
-        return {"features": module(inputs["features"], side)}
+        output = module(inputs["features"], side)
+        if not isinstance(output, tuple):
+            return {"features": output}
+        features, own = output
+        return {
+            "features": features,
+            **{f"{_OWN}{name}": value[:, None, :, None, None] for name, value in own.items()},
+        }
 
     def declared(self, module: Any, inputs: Inputs) -> Mapping[str, tuple[int, ...]]:
-        """Shape (B, C', T, H, W)."""
+        """Shape (B, C', T - history, H, W)."""
         num, _, frames, *_ = inputs["features"].shape
         channels, *space = module.out_shape
-        return {"features": (num, channels, frames, *space)}
+        length = frames - self.history(module)
+        own = {f"{_OWN}{name}": (num, 1, length, 1, 1) for name in getattr(module, "auxiliary", {})}
+        return {"features": (num, channels, length, *space), **own}
 
-    def needed(self, inputs: Inputs) -> Sequence[Sequence[str]]:
+    def history(self, module: Any) -> int:
+        """History, where the modulator has one."""
+        return int(getattr(module, "history", 0))
+
+    def burn_in(self, module: Any) -> int:
+        """Frames that it runs over before its output is used, where it has a state."""
+        return int(getattr(module, "burn_in", 0))
+
+    def needed(self, module: Any, inputs: Inputs) -> Sequence[Sequence[str]]:
         """The features, and at least one side input."""
         return [["features"], [name for name in inputs if name.startswith(_SIDE)]]
 

@@ -66,7 +66,7 @@ class ModuleScene(ABC):
         """Scenes with other shapes, which the module must fit as well."""
         return ()
 
-    def needed(self, inputs: Inputs) -> Sequence[Sequence[str]]:
+    def needed(self, module: Any, inputs: Inputs) -> Sequence[Sequence[str]]:
         """Inputs that must matter: of each group of names at least one."""
         return [[name] for name in inputs]
 
