@@ -107,6 +107,12 @@ COMPONENTS: dict[str, tuple[Component, ...]] = {
             build="visioncore_neural.modulators.concat:Concat",
         ),
         Component(
+            name="chain",
+            summary="modulators one after another",
+            options=f"{_OPTIONS}.modulator:ChainOptions",
+            build="visioncore_neural.modulators.chain:Chain",
+        ),
+        Component(
             name="gain",
             summary="scales channels by side inputs between two bounds; the identity at the start",
             options=f"{_OPTIONS}.modulator:GainOptions",

@@ -261,6 +261,12 @@ CASES: tuple[Case, ...] = (
     Case("modulator", "concat", variants={"inputs": ["eyepos"]}),
     Case("modulator", "scalar_gain", variants={"side": "eyepos"}),
     Case("modulator", "film", variants={"inputs": ["eyepos"]}),
+    Case(
+        "modulator",
+        "chain",
+        options={"parts": ["film", {"name": "predictive_coding", "hidden_channels": 2, "burn_in": 2}]},
+        variants={"parts": ["shifter", "film"]},
+    ),
     Case("modulator", "gain", variants={"inputs": ["eyepos"]}),
     Case("modulator", "shifter", variants={"inputs": ["behavior"]}),
     Case("modulator", "conv_gru", options={"hidden_channels": 3, "burn_in": 3}, variants={"inputs": ["eyepos"]}),

@@ -9,9 +9,11 @@ from neural_models import choice
 from pydantic import ValidationError
 from torch import nn
 
+from visioncore_engine import choose
 from visioncore_engine.contracts import ModulatorFacts
 from visioncore_engine.errors import ConfigError
-from visioncore_neural.options.modulator import FilmOptions
+from visioncore_neural._model_components import COMPONENTS
+from visioncore_neural.options.modulator import ChainOptions, FilmOptions
 
 SHAPE = (3, 4, 5)
 
@@ -274,7 +276,64 @@ def test_predictive_coding_learns_to_foretell():
     assert losses[-1] < 0.15 * losses[0]
 
 
+# -- chain
+
+
+def chain(*parts, side=None):
+    options = ChainOptions(parts=tuple(choice("modulator", name, **options) for name, options in parts))
+    component = next(component for component in COMPONENTS["modulator"] if component.name == "chain")
+    torch.manual_seed(0)
+    facts = ModulatorFacts(SHAPE, side or {"behavior": 2, "eyepos": 2})
+    return choose("modulator", component, options).build(facts).double()
+
+
+def test_a_chain_is_its_parts_one_after_another_on_aligned_side_inputs():
+    modulator = wake(
+        chain(
+            ("shifter", {}),
+            ("predictive_coding", {"hidden_channels": 2, "burn_in": 1, "unroll": "per_prediction"}),
+            ("concat", {"num_channels": 2}),
+        )
+    )
+    assert (modulator.history, modulator.burn_in, modulator.out_shape) == (2, 0, (8, 4, 5))
+    assert modulator.auxiliary == {"prediction_error": 0.1}
+    features, side = inputs(sizes={"behavior": 2, "eyepos": 2})
+    first, second, third = modulator.parts
+    expected, own = second(first(features, side), side)
+    expected = third(expected, {name: values[:, 2:] for name, values in side.items()})
+    output, losses = modulator(features, side)
+    torch.testing.assert_close(output, expected, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(losses["prediction_error"], own["prediction_error"], rtol=1e-12, atol=1e-12)
+
+
+def test_a_chain_starts_as_the_identity_where_all_of_its_parts_do():
+    both = chain(("shifter", {}), ("film", {}))
+    features, side = inputs(sizes={"behavior": 2, "eyepos": 2})
+    assert torch.equal(both(features, side), features)
+    assert both.identity_at_start
+    assert not chain(("shifter", {}), ("concat", {})).identity_at_start
+
+
+def test_two_losses_of_one_name_in_a_chain_are_refused_and_parts_name_their_place():
+    with pytest.raises(
+        ConfigError, match=r"parts.predictive_coding: two modulators of a chain have a loss of the same"
+    ):
+        chain(("predictive_coding", {}), ("predictive_coding", {}))
+    with pytest.raises(ConfigError, match=r"parts.film.inputs: there is no such side input"):
+        chain(("film", {"inputs": ["running"]}))
+
+
 # -- all of them
+
+
+@pytest.mark.parametrize("name", ["film", "concat", "gain", "conv_gru", "predictive_coding"])
+def test_a22_modulators_have_all_their_weights_before_the_first_call(name):
+    modulator = build(name)
+    before = {key: value.shape for key, value in modulator.state_dict().items()}
+    values_of(modulator, *inputs(num_frames=20))
+    assert {key: value.shape for key, value in modulator.state_dict().items()} == before
+    assert len(before) > 0
+
 
 EVERY = {
     "film": {},

@@ -6,10 +6,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from visioncore_engine.options import Options
+from visioncore_engine.options import Choice, Options, Slot
 from visioncore_neural.options.recurrent import ConvGRUOptions
 
 __all__ = [
+    "ChainOptions",
     "ConcatOptions",
     "ConvGRUModulatorOptions",
     "FilmOptions",
@@ -71,4 +72,12 @@ class PredictiveCodingOptions(ConvGRUModulatorOptions):
     )
     weight: float = Field(
         0.1, ge=0, description="weight of the mean squared error in the loss; it is logged as train/auxiliary"
+    )
+
+
+class ChainOptions(Options):
+    """Modulators one after another."""
+
+    parts: Annotated[tuple[Choice, ...], Slot("modulator", many=True)] = Field(
+        min_length=1, description="modulators, first to last, e.g. [shifter, film]"
     )
