@@ -58,7 +58,7 @@ COMPONENTS: dict[str, tuple[Component, ...]] = {
         ),
         Component(
             name="conv3d",
-            summary="convolutions over time and space, causal in time",
+            summary="a plain core: convolutions over time and space, causal in time",
             options=f"{_OPTIONS}.stage:Conv3dOptions",
             build="visioncore_neural.stages.conv3d:Conv3d",
         ),

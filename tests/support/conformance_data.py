@@ -255,7 +255,7 @@ CASES: tuple[Case, ...] = (
         "model",
         "glm",
         options={"num_frames": 3, "num_lags": 2},
-        variants={"inputs": ["eyepos"], "sharpness": Given(2.0, activation="softplus")},
+        variants={"inputs": ["eyepos"]},
         scene=with_responses,
     ),
     Case("modulator", "concat", variants={"inputs": ["eyepos"]}),

@@ -44,10 +44,7 @@ class Poisson:
         one = torch.ones((), dtype=dtype, device=rates.device)
         rates = torch.where(valid, rates.to(dtype), one)
         counts = torch.where(valid, counts.to(dtype), one)
-        log_rates = outputs.get(f"{task}/log_rate")
-        if log_rates is None:
-            log_rates = torch.log(rates + self._eps)
-        else:
-            log_rates = torch.where(valid, aligned(log_rates, valid.shape[1]).to(dtype), one)
+        given = outputs.get(f"{task}/log_rate")
+        log_rates = torch.log(rates + self._eps) if given is None else aligned(given, valid.shape[1]).to(dtype)
         losses = rates - counts * log_rates
         return {task: torch.where(valid, losses, torch.zeros_like(one)).sum(dim=(0, 1))}

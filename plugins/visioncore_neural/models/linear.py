@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -19,7 +20,8 @@ __all__ = ["LinearUnits"]
 class LinearUnits(nn.Module):
     """Drive of each unit: filters over frames, and for a GLM over side inputs and earlier responses, plus a bias.
 
-    All of it starts at 0; of filters of limited rank the pictures do.
+    All of it starts at 0; of filters of limited rank the pictures do. Filters are what `filters` gives: weights over
+    the root of the number of pixels and frames that they see, so that one learning rate suits filters of any size.
 
     Parameters
     ----------
@@ -31,7 +33,7 @@ class LinearUnits(nn.Module):
     Attributes
     ----------
     stimulus
-        Filters (N, C, num_frames, H, W), oldest frame first; None with a limited rank.
+        Weights of filters (N, C, num_frames, H, W), oldest frame first; None with a limited rank.
     space, time
         (N, rank, C, H, W) and (N, rank, num_frames), oldest frame first; None without a rank.
     side
@@ -52,6 +54,7 @@ class LinearUnits(nn.Module):
         num_units = response_task(group)[1].size
         channels, height, width = group.input_shape
         frames, rank = options.num_frames, options.rank
+        self._scale = math.sqrt(1 / (channels * height * width * (frames if rank is None else 1)))
         glm = options if isinstance(options, GLMOptions) else None
         self._inputs = glm.inputs if glm else ()
         num_lags = glm.num_lags if glm else 0
@@ -69,10 +72,10 @@ class LinearUnits(nn.Module):
     def filters(self) -> Tensor:
         """Filters over frames, (N, C, num_frames, H, W), oldest frame first."""
         if self.stimulus is not None:
-            return self.stimulus
+            return self._scale * self.stimulus
         assert self.space is not None
         assert self.time is not None
-        return torch.einsum("nrchw,nrt->ncthw", self.space, self.time)
+        return self._scale * torch.einsum("nrchw,nrt->ncthw", self.space, self.time)
 
     def forward(self, inputs: Tensor, side: Mapping[str, Tensor], length: int) -> Tensor:
         """Drive of the last `length` frames: (B, C, T, H, W), {name: (B, T, K)} -> (B, length, N)."""

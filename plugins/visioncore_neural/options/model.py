@@ -95,9 +95,6 @@ class LNOptions(RateOptions):
 class GLMOptions(LNOptions):
     """Linear filters per unit over the last frames, side inputs and earlier responses, and a nonlinearity."""
 
-    activation: Literal["softplus", "exp", "elu1"] = Field(
-        "exp", description="makes rates positive: softplus; exp, the canonical link; or ELU + 1"
-    )
     inputs: tuple[str, ...] = Field((), description="side inputs of the predicted frame, e.g. behavior")
     num_lags: int = Field(
         10, ge=0, description="responses in so many frames before; more than 0 needs the side input previous_responses"
