@@ -309,9 +309,9 @@ def autocast_to_bfloat16_works(case: Case) -> None:
     exact = _run(scene, module, inputs)
     with torch.autocast("cpu", torch.bfloat16):
         outputs = scene.run(module, inputs)
-    learned = [value.float().square().sum() for value in outputs.values() if value.requires_grad]
-    if learned:  # a module without parameters has nothing to learn
-        torch.autograd.backward([torch.stack(learned).sum()])
+    if any(parameter.requires_grad for parameter in module.parameters()):
+        total = torch.stack([value.float().square().sum() for value in outputs.values()]).sum()
+        torch.autograd.backward([_learnable(total)])
     for name, value in outputs.items():
         assert bool(value.isfinite().all()), f"{name}: not finite under autocast to bfloat16"
         error = float((value.detach().float() - exact[name]).abs().mean())
