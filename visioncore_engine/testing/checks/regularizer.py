@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from visioncore_engine.testing.observed import difference
 from visioncore_engine.testing.scenes.regularizer import gradients, weights
 
 __all__ = [
+    "closed_gradients_are_those_of_the_penalty",
     "gradient_equals_finite_differences",
     "gradient_of_zeros_is_finite",
     "it_regularizes",
@@ -77,6 +78,27 @@ def gradient_equals_finite_differences(case: Case) -> None:
         assert np.isclose(slope, wanted, rtol=1e-5, atol=1e-7), (
             f"the gradient says {slope:.8g} and the penalty itself {wanted:.8g}: something is detached or not smooth"
         )
+
+
+@check("regularizer")
+def closed_gradients_are_those_of_the_penalty(case: Case) -> None:
+    """Where it adds its gradient itself, it adds strength times the gradient of its penalty, at 0 too."""
+    built: Regularizer = case.build()
+    closed: Callable[..., None] | None = getattr(built, "add_gradients", None)
+    if closed is None:
+        return  # then the engine takes the derivative
+    zeros = {name: nn.Parameter(torch.zeros_like(value)) for name, value in weights().items()}
+    for parameters in (weights(), zeros):
+        wanted = gradients(built.penalty(parameters), parameters)
+        for strength in (0.7, 0.0):
+            before = {name: value.detach() for name, value in weights("before").items()}
+            after = {name: value.clone() for name, value in before.items()}
+            with torch.no_grad():
+                closed(parameters, after, strength)
+            for name, gradient in wanted.items():
+                assert torch.allclose(after[name], before[name] + strength * gradient, rtol=1e-9, atol=1e-12), (
+                    f"`add_gradients` adds something else to {name} than {strength} times the gradient of `penalty`"
+                )
 
 
 @check("regularizer")

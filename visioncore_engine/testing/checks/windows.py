@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ __all__ = [
     "order_and_repetition_are_kept",
     "sources_follow_the_groups",
     "splits_share_nothing",
+    "stored_windows_stand_for_their_values",
     "weights_count_valid_values",
     "what_the_model_sees_is_finite",
     "windows_fit_their_group",
@@ -136,6 +137,21 @@ def what_the_model_sees_is_finite(case: Case) -> None:
                 f"{name} of {source.group.name!r} are not finite in {len(rows)} windows of {split!r}, the first is "
                 f"{rows[0]}: leave the windows out, or write zeros and mask what is predicted from them"
             )
+
+
+@check("dataset")
+def stored_windows_stand_for_their_values(case: Case) -> None:
+    """Windows read as they are stored are, once decoded, those of `gather` to the bit; nothing is missing in them."""
+    for where, source in _sources(case):
+        stored: Callable[[np.ndarray], Group] | None = getattr(source, "stored", None)
+        if stored is None:
+            continue  # then loaders use `gather`
+        items = np.arange(source.num_items)
+        group = stored(items)
+        expect_same(vars(source.gather(items)), vars(group.decoded()), f"{where}: `stored` and `gather` differ")
+        assert (group.encoding is None) == (group.inputs.dtype == torch.float32), (
+            f"{where}: inputs of {group.inputs.dtype} need an `Encoding`, values of float32 none"
+        )
 
 
 @check("dataset")
