@@ -139,27 +139,39 @@ def measure(sizes: Sizes = Sizes()) -> list[Figure]:
 
 
 def _figures(times: Rounds, kept: Rounds, sizes: Sizes) -> list[Figure]:
-    detail = {f"{name} ms": round(1e3 * times.median(name), 2) for name in times.seconds}
     over_old = f"over the old fetch and collate, {sizes.size} px"
+
+    def figure(what: str, method: str, target: float | None = None) -> Figure:
+        # Each with the memory that it trains with: the engine has glibc keep what is freed, the old way did not.
+        ratio = times.median("old") / kept.median(method)
+        return Figure(f"{what} {over_old}", ratio, target=target, detail=_detail(times, kept, method))
+
     return [
-        Figure(f"float32 batches {over_old}", times.ratio("old", "engine"), target=12.0, detail=detail),
+        figure("float32 batches", "engine", 12.0),
         Figure(
             f"float32 batches {over_old}, where freed memory is kept",
             kept.ratio("old", "engine"),
             note="kindest to the old way",
-            detail={f"{name} ms": round(1e3 * kept.median(name), 2) for name in kept.seconds},
         ),
         missing(f"float32 batches by a compiled gather {over_old}", "not there yet", target=25.0),
-        Figure("float32 batches, memcpy of the same bytes over the engine's time", times.ratio("memcpy", "engine")),
+        Figure("float32 batches, memcpy of the same bytes over the engine's time", kept.ratio("memcpy", "engine")),
         missing("float32 batches by a compiled gather, memcpy over its time", "not there yet", target=0.6),
-        Figure(f"uint8 batches {over_old}", times.ratio("old", "stored"), target=50.0),
-        Figure(f"uint8 windows of {sizes.length} {over_old}", times.ratio("old", "stored windows"), target=90.0),
-        Figure(f"float32 windows of {sizes.length} {over_old}", times.ratio("old", "windows")),
+        figure("uint8 batches", "stored", 50.0),
+        figure(f"uint8 windows of {sizes.length}", "stored windows", 90.0),
+        figure(f"float32 windows of {sizes.length}", "windows"),
         Figure(
             "check of the baseline: memcpy over the old fetch and collate (was 0.02 to 0.04)",
             times.ratio("memcpy", "old"),
         ),
     ]
+
+
+def _detail(times: Rounds, kept: Rounds, method: str) -> dict[str, float]:
+    return {
+        "old ms": round(1e3 * times.median("old"), 2),
+        "engine ms": round(1e3 * kept.median(method), 2),
+        "engine ms, freed memory given back": round(1e3 * times.median(method), 2),
+    }
 
 
 if __name__ == "__main__":
