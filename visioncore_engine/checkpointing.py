@@ -137,7 +137,7 @@ class CheckpointWriter(pl.Callback):
         """Save the end of the run, and say where there was nothing to choose by."""
         if trainer.global_step != self._saved_step:
             self._save(trainer)
-        self.files.scribe.wait()
+        self.files.scribe.close()
         if self._num_scores and not self._kept and trainer.is_global_zero:
             what = f"{self._options.monitor} was not finite in any of {self._num_scores} validations"
             print(f"warning: {what}: no best checkpoint was chosen, the last one is used", file=sys.stderr)  # noqa: T201 - must be seen

@@ -8,7 +8,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
@@ -17,7 +16,7 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from visioncore_engine.build import Parts
 from visioncore_engine.checkpoint import FORMAT, read_checkpoint
 from visioncore_engine.contracts import Batch, Clock, Result
-from visioncore_engine.data.draws import generator, seed_sequence
+from visioncore_engine.data.draws import generator
 from visioncore_engine.data.loader import PlanStep
 from visioncore_engine.describe import group_to_plain
 from visioncore_engine.errors import RunError
@@ -204,8 +203,8 @@ class TrainingModule(pl.LightningModule):
     def _seed_step(self, step: PlanStep) -> None:
         # Stock layers (nn.Dropout) draw from the global generator: keyed by the step, a resumed run draws the same.
         position = step.position
-        key = seed_sequence(self.parts.run.seed, position.epoch, position.step, self.global_rank)
-        seed = int(key.generate_state(1, np.uint64)[0]) >> 1
+        key = generator(self.parts.run.seed, position.epoch, position.step, self.global_rank)
+        seed = int(key.integers(2**63 - 1))
         # `torch.manual_seed` formats a stack trace for devices that are not there: longer than a small step.
         torch.default_generator.manual_seed(seed)
         if self.device.type == "cuda":

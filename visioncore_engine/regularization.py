@@ -30,21 +30,25 @@ class ActiveRegularizer:
         """Parameters that this step moves: those with a gradient. The others keep still (law L8)."""
         return {name: parameter for name, parameter in self.parameters.items() if parameter.grad is not None}
 
-    def add_gradients(self, touched: Mapping[str, nn.Parameter], strength: float) -> None:
-        """Add the gradient of the penalty to ``.grad``: in closed form where the regularizer has one."""
+    def add_gradients(self, touched: Mapping[str, nn.Parameter], strength: float) -> Tensor | None:
+        """Add the gradient of the penalty to ``.grad``: in closed form where the regularizer has one.
+
+        Returns the penalty where it was needed for that.
+        """
         gradients = {name: parameter.grad for name, parameter in touched.items() if parameter.grad is not None}
         closed: Callable[..., None] | None = getattr(self.regularizer, "add_gradients", None)
         if closed is not None:
             closed(touched, gradients, strength)
-            return
+            return None
         with torch.enable_grad():
             penalty = self.regularizer.penalty(touched)
         if penalty is None:
-            return
+            return None
         added = torch.autograd.grad(penalty, list(touched.values()), allow_unused=True)
         for own, gradient in zip(gradients.values(), added, strict=True):
             if gradient is not None:
                 own.add_(gradient, alpha=strength)
+        return penalty.detach()
 
 
 class Regularization:
@@ -52,6 +56,7 @@ class Regularization:
 
     def __init__(self, regularizers: Sequence[ActiveRegularizer]) -> None:
         self.regularizers = tuple(regularizers)
+        self._known: dict[str, Tensor] = {}  # penalties of this step
 
     @classmethod
     def build(cls, choices: Sequence[Choice], model: nn.Module) -> Regularization:
@@ -87,17 +92,23 @@ class Regularization:
     @torch.no_grad()
     def add_gradients(self, clock: Clock) -> None:
         """Add the gradient of every penalty to ``.grad``."""
+        self._known.clear()
         for active, strength, touched in self._acting(clock):
-            active.add_gradients(touched, strength)
+            penalty = active.add_gradients(touched, strength)
+            if penalty is not None:
+                self._known[active.id] = penalty
 
     @torch.no_grad()
     def values(self, clock: Clock) -> dict[str, Tensor]:
         """Weighed penalties of this step, by id, while its gradients are there."""
-        found = (
-            (active.id, strength, active.regularizer.penalty(touched))
-            for active, strength, touched in self._acting(clock)
-        )
-        return {name: penalty * strength for name, strength, penalty in found if penalty is not None}
+        values: dict[str, Tensor] = {}
+        for active, strength, touched in self._acting(clock):
+            penalty = self._known.get(active.id)
+            if penalty is None:
+                penalty = active.regularizer.penalty(touched)
+            if penalty is not None:
+                values[active.id] = penalty * strength
+        return values
 
     def _acting(self, clock: Clock) -> Iterator[tuple[ActiveRegularizer, float, dict[str, nn.Parameter]]]:
         for active in self.regularizers:

@@ -49,12 +49,14 @@ class Scribe:
     """One thread that does what it is given, in order, until something fails."""
 
     def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="visioncore-scribe")
+        self._pool: ThreadPoolExecutor | None = None
         self._failure: BaseException | None = None
         self._last: Future[None] | None = None
 
     def submit(self, job: Callable[[], None]) -> None:
         """Do `job` after those before it; nothing is done after one that failed."""
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="visioncore-scribe")
         self._last = self._pool.submit(self._do, job)
 
     def _do(self, job: Callable[[], None]) -> None:
@@ -68,6 +70,13 @@ class Scribe:
         """Raise what failed, if something did."""
         if self._failure is not None:
             raise self._failure
+
+    def close(self) -> None:
+        """Wait as `wait` does, and end the thread."""
+        if self._pool is not None:
+            self._pool.shutdown()
+            self._pool = None
+        self.check()
 
     def wait(self) -> None:
         """Wait until everything is done, and raise what failed."""

@@ -80,6 +80,16 @@ def test_nothing_is_done_after_a_failure_and_it_is_raised_wherever_training_asks
     assert done == []
 
 
+def test_closing_waits_and_ends_the_thread_and_more_can_be_written_after_it():
+    done, scribe, before = [], Scribe(), set(threading.enumerate())
+    scribe.close()
+    for number in range(2):
+        scribe.submit(lambda number=number: done.append(number))
+        scribe.close()
+        assert done == list(range(number + 1))
+    assert set(threading.enumerate()) <= before
+
+
 def test_asking_does_not_wait():
     gate, scribe = threading.Event(), Scribe()
     scribe.submit(lambda: gate.wait(60))

@@ -198,7 +198,9 @@ def test_f23_a_callback_that_never_returns(tmp_path, handlers, hook, processes, 
     assert f"in {where} (plugin 'unruly_plugin' (" in ended.err
     assert "wait_for_ever" in ended.err
     stacks = tmp_path / "run" / "stacks"
-    assert sorted(path.name for path in stacks.iterdir()) == [f"rank-{number}.txt" for number in range(processes)]
+    assert sorted(path.name for path in stacks.iterdir()) == [f"rank-{number}.txt" for number in range(processes)], (
+        ended
+    )
     assert all("Thread 0x" in path.read_text() for path in stacks.iterdir())
     assert (tmp_path / "run/checkpoints").is_dir()
 

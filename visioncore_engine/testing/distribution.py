@@ -71,7 +71,10 @@ class FakeDistribution:
         self._write(record, "\n".join([*written, f"{record.relative_to(self.folder).as_posix()},,", ""]))
 
     def activate(self) -> None:
-        """Put it on ``sys.path``, before everything else."""
+        """Put it on ``sys.path``, before everything else; modules of the same names are forgotten."""
+        tops = {module.partition(".")[0] for module in self._modules}
+        for name in [name for name in sys.modules if name.partition(".")[0] in tops]:
+            del sys.modules[name]
         sys.path.insert(0, str(self.folder))
         importlib.invalidate_caches()
 
