@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
@@ -54,20 +55,31 @@ def _fields(registry: Registry, model: type[BaseModel], depth: int) -> dict[str,
 
 
 def _slot(registry: Registry, slot: Slot, depth: int) -> Any:
+    fitting = _fitting(registry, slot.kind) if depth else {}
+    if not fitting:
+        return [] if slot.many else None
+    # One that is made of others comes last: it may be made of its own kind.
+    name, model = min(fitting.items(), key=lambda item: len(_needed(item[1]) & set(slots(item[1]))))
+    values = _fields(registry, model, depth - 1)
+    block = {"name": name, **{word: value for word, value in values.items() if word in _needed(model)}}
+    return [block] if slot.many else block
+
+
+def _fitting(registry: Registry, kind: str) -> dict[str, type[BaseModel]]:
+    """Components of a kind that a bare name means, with their options."""
     from visioncore_engine.config.classes import options_class
 
-    for name in registry.names(slot.kind) if depth else ():
-        entries = registry.candidates(slot.kind, name)
-        try:
-            model = options_class(entries[0]) if len(entries) == 1 else None
-        except PluginError:  # another component's fault, told when that one is shown
-            continue
-        if model is not None:
-            needed = {word: field for word, field in model.model_fields.items() if field.is_required()}
-            values = _fields(registry, model, depth - 1)
-            block = {"name": name, **{word: values[word] for word in needed if word in values}}
-            return [block] if slot.many else block
-    return [] if slot.many else None
+    found: dict[str, type[BaseModel]] = {}
+    for name in registry.names(kind):
+        entries = registry.candidates(kind, name)
+        with suppress(PluginError):  # another component's fault, told when that one is shown
+            if len(entries) == 1:
+                found[name] = options_class(entries[0])
+    return found
+
+
+def _needed(model: type[BaseModel]) -> set[str]:
+    return {name for name, field in model.model_fields.items() if field.is_required()}
 
 
 def _sample(registry: Registry, annotation: Any, metadata: Sequence[Any], depth: int) -> Any:
