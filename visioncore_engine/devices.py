@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import time
 from collections.abc import Callable
 
@@ -11,7 +12,11 @@ from visioncore_engine.config import Resolved
 from visioncore_engine.errors import ConfigError, Problem
 from visioncore_engine.launch import Place
 
-__all__ = ["check_devices", "count_gpus", "device_name", "may_fuse", "step_clock"]
+__all__ = ["check_devices", "count_gpus", "device_name", "keep_freed_memory", "may_fuse", "step_clock"]
+
+# Of glibc's malloc.h.
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+_LARGEST = 2**30  # bytes
 
 
 def count_gpus(resolved: Resolved) -> int:

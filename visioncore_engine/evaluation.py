@@ -18,7 +18,7 @@ from visioncore_engine.checkpoint import read_checkpoint
 from visioncore_engine.config import Resolved, resolve
 from visioncore_engine.config.run import RunConfig
 from visioncore_engine.contracts import Batch, Dataset, EvaluatorFacts, Result, Source
-from visioncore_engine.data.index import open_sources
+from visioncore_engine.data.index import Dtype, open_sources
 from visioncore_engine.data.loader import EvaluationLoader
 from visioncore_engine.describe import compare_content, compare_groups
 from visioncore_engine.errors import DataError, Problem
@@ -91,17 +91,21 @@ def evaluate(
     CheckpointError
         Where the data have other groups or columns than the checkpoint; each that drifted is named.
     DataError
-        Where a split has no windows.
+        Where a split has no windows, or the content of the data changed since the checkpoint was written, unless
+        ``policies.data_changes`` is ``warn``.
     RunError
         Where a plugin fails; names it.
     """
     folder = RunFolder(Path(run_dir))
     resolved = resolved or resolve([folder.run_file], sets, registry=registry)
     path = folder.checkpoint(checkpoint)
+    policy = resolved.run.policies.data_changes
     with failures_named(resolved, Place(), training=False):
         model = load(path, registry=resolved.registry)
-        dataset = build_dataset(resolved.run, read_checkpoint(path)["visioncore"]["data_state"])
+        own = read_checkpoint(path)["visioncore"]
+        dataset = build_dataset(resolved.run, own["data_state"])
         compare_groups(dataset.groups, model.groups.values(), str(path))
+        compare_content(dataset.fingerprints(), own["fingerprints"], str(path), policy=policy)
         results = {split: evaluate_split(resolved.run, dataset, model, split) for split in splits}
     write_results(folder, results)
     return results

@@ -125,6 +125,17 @@ def _watchdog(resolved: Resolved, folder: RunFolder, place: Place) -> Watchdog:
     )
 
 
+def _take_device(resolved: Resolved, place: Place) -> str:
+    """Make ready what this process trains on, and name it."""
+    if resolved.run.trainer.threads is not None:
+        torch.set_num_threads(resolved.run.trainer.threads)
+    check_devices(resolved, place)
+    device = device_name(resolved)
+    if device == "cpu":
+        keep_freed_memory()
+    return device
+
+
 @dataclass(frozen=True)
 class _Prepared:
     """What is there before the first step: the parts, the record, and the checkpoint that training goes on from."""
@@ -136,7 +147,7 @@ class _Prepared:
 
 def _prepare(resolved: Resolved, entry: Entry, place: Place) -> _Prepared:
     """Build the parts; refuse to go on from a checkpoint that is not of this run."""
-    run, folder, first = resolved.run, entry.folder, place.rank == 0
+    folder, first = entry.folder, place.rank == 0
     saved = _last_checkpoint(folder) if entry.resume else None
     record = _record(resolved, folder if entry.resume else None)
     notes = []
@@ -146,11 +157,9 @@ def _prepare(resolved: Resolved, entry: Entry, place: Place) -> _Prepared:
         if note := check_plugins(resolved, own["record"], record, str(saved[0])):
             notes.append(note)
             record["warnings"] = [*record.get("warnings", ()), note]  # who reads the results is to know it too
-    if run.trainer.threads is not None:
-        torch.set_num_threads(run.trainer.threads)
-    check_devices(resolved, place)
+    device = _take_device(resolved, place)
     state = saved[1]["visioncore"]["data_state"] if saved else None
-    parts = build(resolved, fused=may_fuse(resolved, device_name(resolved)), state=state)
+    parts = build(resolved, fused=may_fuse(resolved, device), state=state)
     record |= {"data": dict(parts.dataset.fingerprints()), "parameters": parameter_rows(parts)}
     if saved:
         check_parts(resolved, parts, saved[1], str(saved[0]))

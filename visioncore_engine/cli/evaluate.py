@@ -6,7 +6,7 @@ import argparse
 import json
 import math
 
-from visioncore_engine.cli.parser import add_plugins, example, selected_of
+from visioncore_engine.cli.parser import add_plugins, add_sets, example, selected_of
 
 __all__ = ["arguments", "run"]
 

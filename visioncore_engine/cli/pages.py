@@ -7,15 +7,16 @@ import importlib.util
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from visioncore_engine.cli.contract import attributes_of, text_of
-from visioncore_engine.cli.show import default_in_words, example_block, home_of, slot_in_words
+from visioncore_engine.cli.show import as_json, home_of, option_of, written
 from visioncore_engine.component import KINDS, Kind, resolve_address
 from visioncore_engine.config.classes import options_class
-from visioncore_engine.config.words import describe, models_in
+from visioncore_engine.config.words import models_in
 from visioncore_engine.options import Slot, slots
 from visioncore_engine.registry import Entry, Registry
 
@@ -88,15 +89,15 @@ def _contract(kind: Kind) -> Iterator[str]:
 
 
 def _component(registry: Registry, entry: Entry, shared: Sequence[str]) -> Iterator[str]:
-    model = options_class(entry)
+    model, told = options_class(entry), as_json(registry, entry)
     yield f"## {entry.name}"
     yield ""
-    logs = f" Logs {', '.join(f'`{name}`' for name in entry.component.logs)}." if entry.component.logs else ""
-    yield f"{entry.component.summary[0].upper()}{entry.component.summary[1:]}. Plugin `{entry.plugin.name}`.{logs}"
+    logs = f" Logs {', '.join(f'`{name}`' for name in told['logs'])}." if told["logs"] else ""
+    former = f" Formerly {', '.join(f'`{name}`' for name in told['former_names'])}." if told["former_names"] else ""
+    yield f"{told['summary'][0].upper()}{told['summary'][1:]}. Plugin `{told['plugin']}`.{logs}{former}"
     if set(model.model_fields) - set(shared):
         yield from ("", *_options(model, shared))
-    block = [line.removeprefix("  ") for line in example_block(registry, entry, model)]
-    yield from ("", "```yaml", *block, "```")
+    yield from ("", "```yaml", *told["example"].splitlines(), "```")
 
 
 def _options(model: type[BaseModel], leave_out: Sequence[str]) -> list[str]:
@@ -111,10 +112,17 @@ def _rows(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, str, 
         if inner is not None:
             yield from _rows(inner, f"{prefix}{name}.")
             continue
-        value = slot_in_words(found[name]) if name in found else describe(field)
-        default = default_in_words(field, found.get(name)).removeprefix("default ")
-        default = default if default == "required" else f"`{default}`"
-        yield f"`{prefix}{name}`", value, default, field.description or ""
+        option = option_of(name, field, found.get(name))
+        yield f"`{prefix}{name}`", option["allowed"], _default(option, found.get(name)), option["description"]
+
+
+def _default(option: Mapping[str, Any], slot: Slot | None) -> str:
+    if option["required"]:
+        return "required"
+    default = option["default"]
+    if slot is not None and not slot.many and default:
+        (default,) = default  # the one component that stands in
+    return f"`{written(default)}`"
 
 
 def _nested(field: FieldInfo, slot: Slot | None) -> type[BaseModel] | None:

@@ -23,7 +23,7 @@ from visioncore_engine.errors import PluginError
 from visioncore_engine.options import Options, Slot, slots
 from visioncore_engine.registry import Entry, Registry, module_file
 
-__all__ = ["arguments", "default_in_words", "example_block", "home_of", "run", "slot_in_words"]
+__all__ = ["arguments", "as_json", "home_of", "option_of", "run", "written"]
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -73,7 +73,7 @@ def as_json(registry: Registry, entry: Entry) -> dict[str, Any]:
         "options_class": entry.component.options or KINDS[entry.kind].options,
         "builder": entry.component.build,
         "logs": list(entry.component.logs),
-        "options": [_option(name, field, found.get(name)) for name, field in model.model_fields.items()],
+        "options": [option_of(name, field, found.get(name)) for name, field in model.model_fields.items()],
         **_kind(KINDS[entry.kind]),
         "example": _example(registry, entry, model),
     }
@@ -89,7 +89,8 @@ def _kind(kind: Kind) -> dict[str, Any]:
     }
 
 
-def _option(name: str, field: FieldInfo, slot: Slot | None) -> dict[str, Any]:
+def option_of(name: str, field: FieldInfo, slot: Slot | None) -> dict[str, Any]:
+    """What is known of an option, as plain values."""
     required = field.is_required() and not (slot is not None and slot.default)
     told = {
         "name": name,
@@ -117,14 +118,14 @@ def _component(found: dict[str, Any], kind: Kind) -> Iterator[str]:
     ]
     yield from columns(row for row in rows if row[1])
     yield from ("", "options")
-    for name, field in model.model_fields.items():
-        allowed = slot_in_words(found[name]) if name in found else describe(field)
-        yield from columns([(name, f"{allowed}; {default_in_words(field, found.get(name))}")])
-        yield from paragraph(field.description or "", indent=6)
-    if not model.model_fields:
+    for option in found["options"]:
+        default = "required" if option["required"] else f"default {written(option['default'])}"
+        yield from columns([(option["name"], f"{option['allowed']}; {default}")])
+        yield from paragraph(option["description"], indent=6)
+    if not found["options"]:
         yield "  none"
     yield from ("", "contract", *_contract(kind))
-    yield from ("", "example", *example_block(registry, entry, model))
+    yield from ("", "example", *(f"  {line}".rstrip() for line in found["example"].splitlines()))
 
 
 def _contract(kind: Kind) -> list[str]:
@@ -137,44 +138,26 @@ def _contract(kind: Kind) -> list[str]:
     return lines
 
 
-def slot_in_words(slot: Slot) -> str:
-    """Say what may stand where an option holds components."""
+def _slot_in_words(slot: Slot) -> str:
     return (
         f"a list of {KINDS[slot.kind].plural}, or a mapping from id to {slot.kind}" if slot.many else f"a {slot.kind}"
     )
 
 
-def default_in_words(field: FieldInfo, slot: Slot | None) -> str:
-    """Say what stands where an option is not written, or that it must be."""
-    if slot is not None and slot.default:
-        return f"default {', '.join(slot.default)}"
-    if field.is_required():
-        return "required"
-    return f"default {_written(field)}"
-
-
-def _written(field: FieldInfo) -> str:
-    value = field.get_default(call_default_factory=True, validated_data={})
+def written(value: Any) -> str:
+    """Write a default as a run file would hold it."""
     return flow(value.model_dump(mode="json") if isinstance(value, BaseModel) else value)
 
 
-def example_block(registry: Registry, entry: Entry, model: type[Options]) -> list[str]:
+def _example(registry: Registry, entry: Entry, model: type[Options]) -> str:
     """Write a block with every option, at the key where the kind belongs."""
     path, many = home_of(registry, entry.kind)
-    lines = ["  " * depth + f"{word}:" for depth, word in enumerate(path, 1)]
-    head = "  " * (len(path) + 1)
+    lines = ["  " * depth + f"{word}:" for depth, word in enumerate(path)]
+    head = "  " * len(path)
     dash, rest = ("- ", "  ") if many else ("", "")
-    body = [f"{dash}name: {entry.name}"]
-    found = slots(model)
-    for name, field in model.model_fields.items():
-        if name in found and found[name].default:
-            names = list(found[name].default)
-            body.append(f"{rest}{name}: {flow(names if found[name].many else names[0])}")
-        elif field.is_required():
-            body.append(f"{rest}{name}: …  # required")
-        elif name not in found:
-            body.append(f"{rest}{name}: {_written(field)}")
-    return [*lines, *(f"{head}{line}" for line in body)]
+    body = to_yaml(example_of(registry, entry, model), lambda _key: "default").splitlines()
+    block = [f"{dash}{body[0]}", *(f"{rest}{line}" for line in body[1:])]
+    return "\n".join([*lines, *(f"{head}{line}" for line in block)]) + "\n"
 
 
 def home_of(registry: Registry, kind: str) -> tuple[tuple[str, ...], bool]:

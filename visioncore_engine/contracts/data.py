@@ -29,7 +29,9 @@ __all__ = [
 class Source(Protocol):
     """The windows of one group in one split. Picklable, and safe to read from several threads and processes.
 
-    A source may also have ``without_inputs() -> Source``: the same windows, whose inputs hold nothing, (B, 0, T, H, W).
+    A source may also have ``stored(items) -> Group``: the same windows with inputs as they are stored (8-bit integers,
+    say) and their `Encoding`. Loaders then read that, and the values are made on the device. And it may have
+    ``without_inputs() -> Source``: the same windows, whose inputs hold nothing, (B, 0, T, H, W).
     """
 
     group: GroupSpec

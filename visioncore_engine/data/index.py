@@ -9,10 +9,12 @@ from typing import Literal
 import numpy as np
 import torch
 
-from visioncore_engine.contracts import Batch, Dataset, Group, Index, Source
+from visioncore_engine.contracts import Batch, Dataset, Encoding, Group, Index, Source
 from visioncore_engine.errors import DataError, Problem
 
-__all__ = ["build_index", "gather", "open_sources", "owners", "share"]
+__all__ = ["Dtype", "build_index", "gather", "open_sources", "owners", "read", "share"]
+
+Dtype = Literal["stored", "bfloat16", "float32"]
 
 _MOST_SHOWN = 8
 

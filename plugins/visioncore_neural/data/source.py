@@ -126,7 +126,8 @@ class SessionSource:
         return Group(
             name=self.group.name,
             index=self._index,
-            inputs=self._inputs(read, needed),
+            inputs=inputs,
+            encoding=encoding,
             targets={"robs": torch.from_numpy(robs.astype(np.float32))},
             mask=torch.from_numpy(mask),
             items=torch.from_numpy(items),
@@ -184,10 +185,17 @@ class SessionSource:
         counts = (frames >= 0) & self._predictable[inside]
         return frames, counts[..., None] & self.recording.validity(inside)
 
-    def _inputs(self, read: np.ndarray, needed: np.ndarray) -> Tensor:
+    def _inputs(self, read: np.ndarray, needed: np.ndarray) -> tuple[Tensor, Encoding | None]:
+        """Frames (B, C, T, H, W), and what they stand for."""
         if not self._reads_inputs:
-            return torch.zeros((len(read), 0, read.shape[1], *self.recording.stim.shape[2:]))
-        return _sequence(self._values("stim", read, needed))
+            return torch.zeros((len(read), 0, read.shape[1], *self.recording.stim.shape[2:])), None
+        affine = self.recording.encoding("stim")
+        if affine is None:
+            return _sequence(self._values("stim", read, needed)), None
+        frames = _take(np.asarray(self.recording.stim), read)
+        scale, offset = (_broadcastable(value) for value in (affine.scale, affine.offset))
+        blank = None if needed.all() else torch.from_numpy(~needed)[:, None, :, None, None]
+        return _sequence(torch.from_numpy(frames)), Encoding(scale, offset, blank)
 
     def _side(self, name: str, read: np.ndarray, needed: np.ndarray) -> Tensor:
         if name != PREVIOUS:

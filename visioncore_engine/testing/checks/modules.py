@@ -309,7 +309,7 @@ def autocast_to_bfloat16_works(case: Case) -> None:
     exact = _run(scene, module, inputs)
     with torch.autocast("cpu", torch.bfloat16):
         outputs = scene.run(module, inputs)
-    if any(parameter.requires_grad for parameter in module.parameters()):
+    if any(parameter.requires_grad for parameter in module.parameters()):  # else there is nothing to learn
         total = torch.stack([value.float().square().sum() for value in outputs.values()]).sum()
         torch.autograd.backward([_learnable(total)])
     for name, value in outputs.items():
