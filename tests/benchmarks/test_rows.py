@@ -85,14 +85,14 @@ def test_a_read_of_everything_touches_every_frame(tmp_path, monkeypatch):
     sizes = memory.Sizes(sessions=1, frames=2000, pixels=12, units=1, lags=9, batch=32)
     memory.write_sessions(tmp_path, sizes)
     seen = np.zeros(sizes.frames, dtype=bool)
-    gather = SessionSource.gather
+    stored = SessionSource.stored
 
     def watched(self, items):
         for last in self.frames(items)[:, 0]:
             seen[last - sizes.lags + 1 : last + 1] = True
-        return gather(self, items)
+        return stored(self, items)
 
-    monkeypatch.setattr(SessionSource, "gather", watched)
+    monkeypatch.setattr(SessionSource, "stored", watched)
     memory.read_everything(tmp_path, sizes)
     assert seen[: int(0.9 * sizes.frames)].mean() > 0.95  # the last tenth validates
 

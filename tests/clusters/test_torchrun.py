@@ -114,7 +114,7 @@ def test_other_devices_than_torchrun_started_are_refused(started):
 
 
 def test_outside_of_torchrun_it_says_how_to_start(here):
-    with pytest.raises(ConfigError, match=r"no RANK, which torchrun sets.*start the processes with torchrun"):
+    with pytest.raises(ConfigError, match=r"no number RANK, which torchrun sets.*start the processes with torchrun"):
         launcher({}).place()
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from visioncore_engine import resolve, train
+from visioncore_engine import discover, resolve, train
 
 CHECKOUT = Path(__file__).parents[2]
 CONFIGS = CHECKOUT / "configs"
@@ -43,8 +43,8 @@ def test_a_config_composes_and_runs(path, tmp_path, monkeypatch):
     if path.parent.name == "overlays":
         assert set(leaves(yaml.safe_load(path.read_text()))) <= SIZES, "an overlay for tests may change sizes only"
         return
-    if path.stem.startswith("example_lab"):
-        pytest.importorskip("example_lab", reason="the example package is installed by its own test")
+    if path.stem.startswith("example_lab") and all(plugin.name != "example_lab" for plugin in discover().plugins):
+        pytest.skip("the example package is installed by its own test")
     resolved = resolve([path])
     if "sessions" in resolved.dump()["data"] or "files" in resolved.dump()["data"]:
         if not DATA.is_dir():

@@ -114,7 +114,7 @@ def test_installed_it_is_listed_like_a_built_in(installed):
 
 @pytest.mark.parametrize(("kind", "name"), sorted(COMPONENTS))
 def test_each_component_is_shown(installed, kind, name):
-    done = installed.visioncore("show", kind, name)
+    done = installed.visioncore("show", kind, f"example_lab:{name}")
     assert done.returncode == 0, done.stderr
     assert name in done.stdout
     assert "example_lab" in done.stdout

@@ -95,13 +95,17 @@ def test_windows_without_inputs_are_the_same_windows_and_never_touch_the_stimulu
     (source,) = serve(make(), side=["behavior", "previous_responses"])
     items = np.arange(source.num_items)
     seeing = source.gather(items)
-    values = Recording.values
+    values, encoding = Recording.values, Recording.encoding
 
-    def watched(self, key, frames):
-        assert key != "stim", "the stimulus was read"
-        return values(self, key, frames)
+    def watched(method):
+        def read(self, key, *more):
+            assert key != "stim", "the stimulus was read"
+            return method(self, key, *more)
 
-    monkeypatch.setattr(Recording, "values", watched)
+        return read
+
+    monkeypatch.setattr(Recording, "values", watched(values))
+    monkeypatch.setattr(Recording, "encoding", watched(encoding))
     blind = source.without_inputs().gather(items)
     assert blind.inputs.shape == (len(items), 0, *seeing.inputs.shape[2:])
     assert blind.inputs.numel() == 0
@@ -136,7 +140,7 @@ def test_a_run_without_stimulus_trains_evaluates_and_loads_without_reading_it(tm
 
     def refuse(self, read, needed):
         assert not self._reads_inputs, "the stimulus was read"
-        return torch.zeros((len(read), 0, read.shape[1], 12, 12))
+        return torch.zeros((len(read), 0, read.shape[1], 12, 12)), None
 
     monkeypatch.setattr(SessionSource, "_inputs", refuse)
     train(resolve(["run.yaml"], sets=["run.dir=run"]), quiet=True)

@@ -14,6 +14,7 @@ __all__ = ["highlight_yaml", "record_section", "run_section", "trained_section"]
 _ELSEWHERE = ("parameters", "warnings")  # other parts of the page show them
 _FOLDED = ("components", "contracts", "files", "command", "profile")
 _COLUMNS = {
+    "engine": ("name", "version", "editable", "hash"),
     "plugins": ("name", "distribution", "version", "status", "used", "editable", "hash"),
     "components": ("key", "name", "plugin", "contract_version"),
 }
