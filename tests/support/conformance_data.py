@@ -34,12 +34,13 @@ LAYERS = {
     "pool_size": Given(3, pool="max", pool_size=2),
     "squeeze": 2,
 }
+POOLS = {"pool_size": Given(3, pool="max", pool_size=2, channels=[4, 2])}  # of three blocks, the last sees one pixel
 RESIDUAL = {
     **LAYERS,
+    **POOLS,
     "zero_start": True,
     "activate_sum": False,
     "stride": [2, 1, 1],
-    "pool_size": Given(3, pool="max", pool_size=2, channels=[4, 2]),  # of three blocks, the last sees one pixel
 }
 KERNELS = {"window_power": Given(2.0, window="time", window_power=1.0)}
 ENCODER = {
@@ -246,7 +247,7 @@ CASES: tuple[Case, ...] = (
     Case("adapter", "affine", options={"grid_size": 4}),
     Case("stage", "conv3d", options=CONVOLUTION, variants=LAYERS),
     Case("stage", "resnet3d", options={**CONVOLUTION, "channels": [4, 2, 2]}, variants=RESIDUAL),
-    Case("stage", "densenet3d", options=CONVOLUTION, variants=LAYERS),
+    Case("stage", "densenet3d", options={**CONVOLUTION, "channels": [4, 2, 2]}, variants={**LAYERS, **POOLS}),
     Case("stage", "learnable_temporal", variants=KERNELS),
     Case(
         "stage",
@@ -280,7 +281,7 @@ CASES: tuple[Case, ...] = (
         "modulator",
         "chain",
         options={"parts": ["film", {"name": "predictive_coding", "hidden_channels": 2, "burn_in": 2}]},
-        variants={"parts": ["shifter", "film"]},
+        variants={"parts": ["film", "shifter"]},  # the first is the same: the second acts
     ),
     Case("modulator", "gain", variants={"inputs": ["eyepos"]}),
     Case("modulator", "shifter", variants={"inputs": ["behavior"]}),

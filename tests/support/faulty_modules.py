@@ -236,9 +236,9 @@ class HeadsByPosition(Encoder):
 class GroupsMixed(Encoder):
     """Features are centred over all windows of the micro-batch: which sessions are in it shows."""
 
-    def features(self, batch):
-        features = super().features(batch)
-        return features - features.mean(0, keepdim=True)
+    def _features(self, batch):
+        features, auxiliary = super()._features(batch)
+        return features - features.mean(0, keepdim=True), auxiliary
 
 
 class MaskedFramesDropped(Encoder):

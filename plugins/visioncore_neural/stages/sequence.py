@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from visioncore_engine.contracts import StageFacts
 from visioncore_neural.options.recurrent import GRUOptions, LSTMOptions, SequenceOptions
 from visioncore_neural.stages.unrolling import per_prediction
+from visioncore_neural.stages.weights import start_recurrent
 
 __all__ = ["GRU", "LSTM"]
 
@@ -50,19 +50,6 @@ class _Sequence(nn.Module):
         states: Tensor = self.layers(sequences)[0]  # (B H W, T, D)
         return states.reshape(num_windows, height, width, num_frames, -1).permute(0, 4, 3, 1, 2)
 
-    def _start(self, remember: slice) -> None:
-        """Input weights with Xavier's variance, state weights orthogonal, biases 0 but 1 at the gate that remembers."""
-        for name, parameter in self.layers.named_parameters():
-            if name.startswith("weight_ih"):
-                nn.init.xavier_uniform_(parameter)
-            elif name.startswith("weight_hh"):
-                for part in torch.split(parameter.data, parameter.shape[1]):
-                    nn.init.orthogonal_(part)
-            else:
-                nn.init.zeros_(parameter)
-                if name.startswith("bias_ih"):
-                    nn.init.ones_(parameter.data[remember])
-
 
 class GRU(_Sequence):
     """Gated recurrent unit (Cho et al., 2014) in the form of `nn.GRU`, state 0 before its first frame."""
@@ -71,7 +58,9 @@ class GRU(_Sequence):
         super().__init__(options, facts)
         hidden = options.hidden_channels
         self.layers = nn.GRU(self._size, hidden, options.num_layers, batch_first=True)
-        self._start(slice(hidden, 2 * hidden))  # reset, update, new: an update gate near 1 keeps the state
+        start_recurrent(
+            self.layers, slice(hidden, 2 * hidden)
+        )  # reset, update, new: an update gate near 1 keeps the state
 
 
 class LSTM(_Sequence):
@@ -81,4 +70,4 @@ class LSTM(_Sequence):
         super().__init__(options, facts)
         hidden = options.hidden_channels
         self.layers = nn.LSTM(self._size, hidden, options.num_layers, batch_first=True)
-        self._start(slice(hidden, 2 * hidden))  # input, forget, cell, output
+        start_recurrent(self.layers, slice(hidden, 2 * hidden))  # input, forget, cell, output

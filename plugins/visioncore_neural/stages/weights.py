@@ -1,11 +1,11 @@
-"""From the weights of a filter to its kernel: windows against aliasing, norms apart from directions."""
+"""How weights start, and what kernels they make: windows against aliasing, norms apart from directions."""
 
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-__all__ = ["hann", "kernel_of", "norms"]
+__all__ = ["hann", "kernel_of", "norms", "start_recurrent"]
 
 
 def hann(size: int, power: float) -> Tensor:
@@ -34,3 +34,17 @@ def kernel_of(weight: Tensor, window: Tensor | None, gain: Tensor | None, *, uni
     if gain is not None:
         return kernel * (gain.view(-1, *[1] * (weight.ndim - 1)) / norms(kernel))
     return kernel / norms(kernel) if unit else kernel
+
+
+def start_recurrent(layers: nn.RNNBase, remember: slice) -> None:
+    """Input weights with Xavier's variance, state weights orthogonal, biases 0 but 1 at the gate that remembers."""
+    for name, parameter in layers.named_parameters():
+        if name.startswith("weight_ih"):
+            nn.init.xavier_uniform_(parameter)
+        elif name.startswith("weight_hh"):
+            for part in torch.split(parameter.data, parameter.shape[1]):
+                nn.init.orthogonal_(part)
+        else:
+            nn.init.zeros_(parameter)
+            if name.startswith("bias_ih"):
+                nn.init.ones_(parameter.data[remember])
