@@ -26,7 +26,7 @@ import numpy as np
 from visioncore_engine import evaluate, load, resolve, train
 from visioncore_engine.evaluation import open_split
 
-CONFIGS = Path(__file__).parents[1] / "configs"
+CONFIGS = Path(__file__).parents[1] / "configs" / "neural"
 RESULTS = Path(__file__).parent / "results" / "real_recordings.json"
 
 

@@ -22,6 +22,12 @@ SIZES = {
     "duration",
     "max_frames",
     "num_examples",
+    "num_sessions",
+    "size",
+    "batch_size",
+    "channels",
+    "hidden_channels",
+    "burn_in",
 }
 
 
@@ -33,19 +39,53 @@ def leaves(tree):
             yield key
 
 
-def overlays(resolved):
-    found = [CONFIGS / "overlays" / "tiny.yaml", CONFIGS / "overlays" / f"tiny-{resolved.run.data.name}.yaml"]
+def files(path):
+    """A run file as it is; a way to launch on the variant that it is for."""
+    if path.parent.name != "launch":
+        return [path]
+    return [CONFIGS / "neural" / f"{'resnet_history' if 'history' in path.stem else 'resnet_none_none'}.yaml", path]
+
+
+def overlays(path, resolved):
+    """Whatever cuts sizes of this run: for all, for its data, for its folder, for parts that it has."""
+    options = resolved.run.model.options
+    parts = [choice.id for slot in ("core", "recurrent") for choice in getattr(options, slot, ())]
+    names = ["", f"-{resolved.run.data.name}"]
+    if resolved.run.data.name == "synthetic_v1" and CONFIGS / "neural" in path.parents:
+        names += ["-neural", *(f"-{part}" for part in parts)]
+    found = [CONFIGS / "overlays" / f"tiny{name}.yaml" for name in names]
     return [path for path in found if path.exists()]
 
 
-@pytest.mark.parametrize("path", sorted(CONFIGS.glob("**/*.yaml")), ids=lambda path: path.stem)
+def run_files():
+    for path in sorted(CONFIGS.glob("**/*.yaml")):
+        if path.parent.name not in ("overlays", "parts"):
+            # Twenty ways to say nearly the same thing: most of them wait for `make smoke`.
+            slow = [pytest.mark.slow] * (path.stem.startswith(("resnet_", "dense_")) or path.parent.name == "launch")
+            yield pytest.param(path, id="-".join(path.relative_to(CONFIGS).with_suffix("").parts), marks=slow)
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("overlays/*.yaml")), ids=lambda path: path.stem)
+def test_an_overlay_for_tests_changes_sizes_only(path):
+    assert set(leaves(yaml.safe_load(path.read_text()))) <= SIZES
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("**/parts/*.yaml")), ids=lambda path: path.stem)
+def test_a_part_is_in_a_run_file(path):
+    extended = {name for other in path.parents[1].glob("*.yaml") for name in extends(other)}
+    assert f"parts/{path.name}" in extended
+
+
+def extends(path):
+    names = yaml.safe_load(path.read_text()).get("extends", [])
+    return [names] if isinstance(names, str) else names
+
+
+@pytest.mark.parametrize("path", list(run_files()))
 def test_a_config_composes_and_runs(path, tmp_path, monkeypatch):
-    if path.parent.name == "overlays":
-        assert set(leaves(yaml.safe_load(path.read_text()))) <= SIZES, "an overlay for tests may change sizes only"
-        return
     if path.stem.startswith("example_lab") and all(plugin.name != "example_lab" for plugin in discover().plugins):
         pytest.skip("the example package is installed by its own test")
-    resolved = resolve([path])
+    resolved = resolve(files(path))
     if "sessions" in resolved.dump()["data"] or "files" in resolved.dump()["data"]:
         if not DATA.is_dir():
             pytest.skip(f"real recordings are not at {DATA} (set VISIONCORE_DATA)")
@@ -56,7 +96,7 @@ def test_a_config_composes_and_runs(path, tmp_path, monkeypatch):
         sets.append(f"data.folder={CHECKOUT / resolved.dump()['data']['folder']}")
     if "warmup_steps" in (resolved.dump()["scheduler"] or {}):
         sets.append("scheduler.warmup_steps=1")  # a rise must end before the two steps do
-    tiny = resolve([path, *overlays(resolved)], sets=sets)
+    tiny = resolve([*files(path), *overlays(path, resolved)], sets=sets)
     result = train(tiny, quiet=True)
     assert (result.run_dir / "report.html").stat().st_size > 10_000
     assert any(name.startswith("val/") for name in result.scores)

@@ -174,7 +174,7 @@ def test_another_plugin_changes_the_schema_that_the_command_prints(tmp_path, mon
 # The example that `visioncore show` prints
 
 # A run file that has the place where the kind belongs; `reader` is an option of recordings that lie in files.
-WHOLE = {"reader": "rat_rgc_bars.yaml"}
+WHOLE = {"reader": "neural/rat_rgc_bars.yaml"}
 COMPONENTS = [(entry.kind, entry.reference) for entry in discover().entries]
 
 
