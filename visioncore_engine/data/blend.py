@@ -29,11 +29,12 @@ class Blend:
         sizes = np.array([len(weights) for weights in first], dtype=np.int64)
         end = np.cumsum(sizes) + np.arange(len(sizes))
         self._bounds = np.stack([end - sizes, end])
-        self._sums = np.zeros((2, int(sizes.sum()) + len(sizes)))
-        for sums, weightings in zip(self._sums, (first, second), strict=True):
+        # Both sums of a place stand side by side: a search looks at both, and waits for memory once.
+        self._sums = np.zeros((int(sizes.sum()) + len(sizes), 2))
+        for sums, weightings in zip(self._sums.T, (first, second), strict=True):
             for begin, stop, weights in zip(*self._bounds, weightings, strict=True):
                 np.cumsum(weights, dtype=np.float64, out=sums[begin + 1 : stop + 1])
-        self.totals = self._sums[:, end]
+        self.totals = np.ascontiguousarray(self._sums[end].T)
 
     def draw(self, rng: np.random.Generator, num: int, share: float) -> np.ndarray:
         """Draw `num` windows at ``a = share``: int64 (num,), counted over all groups."""
@@ -48,7 +49,7 @@ class Blend:
         native.call(
             library.draw_blend,
             *(uniform, num, mass, ends, len(ends), last),
-            *(self._sums, self._sums.shape[1], 1.0 - share, share, self._bounds, found),
+            *(self._sums, 1.0 - share, share, self._bounds, found),
         )
         return np.asarray(found[1] - found[0])
 
@@ -57,7 +58,7 @@ class Blend:
         group = np.minimum(ends.searchsorted(by_group * ends[-1], side="right"), last)
         target = by_place * mass[group]
         low, high = self._bounds[:, group]
-        first, second = self._sums
+        first, second = self._sums.T
         while np.any(high - low > 1):
             middle = (low + high) // 2
             below = (1.0 - share) * first[middle] + share * second[middle] <= target

@@ -6,6 +6,7 @@ N stored frames, B windows, T frames in each, C channels. The compiled road and 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -38,7 +39,7 @@ def window_frames(frames: Frames, first: np.ndarray, length: int) -> Tensor:
     library = native.library()
     if library is None or not _is_plain(frames):
         return _of_array(frames, first, length)
-    out = _empty(frames, first, length, torch.from_numpy(np.empty(0, frames.dtype)).dtype)
+    out = _empty(frames, first, length, frames.dtype)
     native.call(
         library.copy_windows,
         *(frames, len(frames), frames.shape[1], frames[0, 0].nbytes),
@@ -65,7 +66,7 @@ def window_values(
     if isinstance(frames, Tensor) or library is None or not _may_compile(frames, encoding):
         stored = window_frames(frames, first, length)
         return with_blank(encoding, blank).to(stored.device).decode(stored)
-    out = _empty(frames, first, length, torch.float32)
+    out = _empty(frames, first, length, np.float32)
     channels = frames.shape[1]
     native.call(
         getattr(library, f"values_{frames.dtype.name}"),
@@ -100,8 +101,9 @@ def _per_channel(value: Tensor, channels: int) -> np.ndarray:
     return np.ascontiguousarray(np.broadcast_to(value.numpy().ravel(), (channels,)), np.float32)
 
 
-def _empty(frames: np.ndarray, first: np.ndarray, length: int, dtype: torch.dtype) -> Tensor:
-    return torch.empty((len(first), frames.shape[1], length, *frames.shape[2:]), dtype=dtype)
+def _empty(frames: np.ndarray, first: np.ndarray, length: int, dtype: np.dtype[Any] | type) -> Tensor:
+    # NumPy's memory lies in large pages where the system has any; torch's does not.
+    return torch.from_numpy(np.empty((len(first), frames.shape[1], length, *frames.shape[2:]), dtype))
 
 
 def _of_tensor(frames: Tensor, first: np.ndarray, length: int) -> Tensor:

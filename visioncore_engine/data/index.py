@@ -144,5 +144,7 @@ def _shown(items: np.ndarray) -> str:
 
 def share(items: np.ndarray, part: int, parts: int) -> np.ndarray:
     """Contiguous share `part` of `parts` of a batch; shares differ by at most one window and may be empty."""
+    if parts == 1:
+        return items
     bounds = np.linspace(0, len(items), parts + 1).astype(np.int64)
     return items[bounds[part] : bounds[part + 1]]

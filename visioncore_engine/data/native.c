@@ -75,13 +75,12 @@ static int64_t position(const double *restrict ends, int64_t num, double target)
     return low;
 }
 
-/* Draw a group by its mass, then the last place i in its begin ... end - 1 with own * sums[0][i] + other * sums[1][i]
+/* Draw a group by its mass, then the last place i in its begin ... end - 1 with own * sums[i][0] + other * sums[i][1]
    <= a share of that mass. `ends` are the running sums of `mass`, `last` the last group that has any. `uniform` holds
    draws of groups, then of places, which become targets; `found` becomes groups, places, and ends of the search. All
    searches go forward together, so that their cache misses overlap. */
 void draw_blend(double *restrict uniform, int64_t num, const double *restrict mass, const double *restrict ends,
-                int64_t groups, int64_t last, const double *restrict sums, int64_t num_sums, double own, double other,
-                const int64_t *restrict bounds, int64_t *restrict found) {
+                int64_t groups, int64_t last, const double *restrict sums, double own, double other, const int64_t *restrict bounds, int64_t *restrict found) {
     double *restrict target = uniform + num;
     int64_t *restrict group = found, *restrict low = found + num, *restrict high = found + 2 * num;
     for (int64_t i = 0; i < num; i++) {
@@ -95,7 +94,7 @@ void draw_blend(double *restrict uniform, int64_t num, const double *restrict ma
         more = 0;
         for (int64_t i = 0; i < num; i++) {
             int64_t middle = (low[i] + high[i]) / 2;
-            double left = own * sums[middle], right = other * sums[num_sums + middle];
+            double left = own * sums[2 * middle], right = other * sums[2 * middle + 1];
             int below = left + right <= target[i], open = high[i] - low[i] > 1;
             low[i] = open && below ? middle : low[i];
             high[i] = open && !below ? middle : high[i];

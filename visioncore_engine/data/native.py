@@ -170,7 +170,7 @@ def _declared(found: ctypes.CDLL) -> ctypes.CDLL:
     found.copy_windows.argtypes = (*frames, array)
     for name in VALUES_OF:
         getattr(found, f"values_{name}").argtypes = (*frames, array, array, array, array)
-    found.draw_blend.argtypes = (array, number, array, array, number, number, array, number, real, real, array, array)
+    found.draw_blend.argtypes = (array, number, array, array, number, number, array, real, real, array, array)
     for name in ("copy_windows", "draw_blend", *(f"values_{name}" for name in VALUES_OF)):
         getattr(found, name).restype = None
     return found

@@ -127,10 +127,11 @@ class SessionSource:
                 )
             )
         frames, mask = self._predicted(items)
-        needed = needed_frames(np.asarray(mask.any(-1)), self._history)
-        blank = None if needed.all() else ~needed
+        predicted = np.asarray(mask[..., 0] if mask.shape[-1] == 1 else mask.any(-1))
+        blank = None if predicted.all() else _unless_all(needed_frames(predicted, self._history))
         first = self.windows.first[items] - self._history
-        robs = np.where(mask, self.recording.counts(np.maximum(frames, 0)), 0)
+        robs = self.recording.counts(np.maximum(frames, 0))
+        robs = robs if mask.all() else np.where(mask, robs, 0)
         inputs, encoding = self._inputs(first, blank, decoded=decoded)
         return Group(
             name=self.group.name,
@@ -204,7 +205,8 @@ class SessionSource:
         if decoded or (self._kept is None and self.recording.encoding("stim") is None):
             return window_values(frames, first, self._length, self._encoding, blank), None
         stored = window_frames(frames, first, self._length)
-        return stored, with_blank(self._encoding, blank).to(stored.device)
+        encoding = with_blank(self._encoding, blank)
+        return stored, encoding if self._kept is None else encoding.to(stored.device)
 
     @cached_property
     def _encoding(self) -> Encoding | None:
@@ -242,6 +244,11 @@ class SessionSource:
         """Window numbers in order, about `frames` predictions at a time."""
         size = max(frames // self.frames_per_item, 1)
         return [np.arange(i, min(i + size, self.num_items)) for i in range(0, self.num_items, size)]
+
+
+def _unless_all(needed: np.ndarray) -> np.ndarray | None:
+    """Frames that are not needed; None where all are."""
+    return None if needed.all() else ~needed
 
 
 def _blanked(values: Tensor, blank: np.ndarray | None) -> Tensor:
