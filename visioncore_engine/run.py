@@ -205,7 +205,7 @@ def _train_here(
         write_text(folder.record_file, records.to_json(record))
     if not quiet:
         print(describe_parts(parts, device=device_name(resolved), precision=run.trainer.precision), flush=True)  # noqa: T201 - asked for
-        if parts.housing:
+        if parts.housing and parts.housing.num_bytes:
             print(f"{parts.housing}; gathered by {native.describe()} code", flush=True)  # noqa: T201 - asked for
     module = TrainingModule(parts, {"run": resolved.dump(), "record": record})
     module.goes_on_from = f"step {saved[1]['global_step']}" if saved else "the start"
