@@ -135,7 +135,6 @@ def measure(sizes: Sizes = Sizes()) -> list[Figure]:
         "old": (lambda: [None for _ in old], sizes.old_batches),
         "engine": (_read(engine, "torch", sizes), sizes.batches),
         "stored": (_read(stored, "auto", sizes), sizes.batches),
-        "stored by torch": (_read(stored, "torch", sizes), sizes.batches),
         "stored windows": (_read(stored_chunks, "auto", sizes), sizes.batches),
         "windows": (_read(chunks, "auto", sizes), sizes.batches),
         "memcpy": (_memcpy(sizes), sizes.batches),
@@ -178,7 +177,6 @@ def _figures(times: Rounds, kept: Rounds, sizes: Sizes) -> list[Figure]:
         Figure("float32 batches, memcpy of the same bytes over the engine's time", kept.ratio("memcpy", "engine")),
         over_memcpy,
         figure("uint8 batches", "stored", 50.0),
-        figure("uint8 batches by torch", "stored by torch"),
         figure(f"uint8 windows of {sizes.length}", "stored windows", 90.0),
         figure(f"float32 windows of {sizes.length}", "windows"),
         Figure(
