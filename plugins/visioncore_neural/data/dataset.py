@@ -94,7 +94,8 @@ class RecordingsDataset:
         ]
         if problems:
             raise DataError(*problems)
-        split = assign_split(recording, rule) if recording.split is None else np.asarray(recording.split, dtype=np.int8)
+        # A copy: a view of a map would keep its file open, one for each session.
+        split = assign_split(recording, rule) if recording.split is None else np.array(recording.split, dtype=np.int8)
         train = (split == SPLITS["train"]) & (np.asarray(recording.trial) >= 0) & recording.valid_frames()
         if not train.any():
             raise DataError(
