@@ -98,6 +98,25 @@ def test_a_run_learns_the_same_in_every_home(home, tmp_path, monkeypatch):
     assert record["frames"]["num_bytes"] > 0
 
 
+@pytest.mark.slow
+def test_two_processes_share_one_copy_and_leave_nothing(tmp_path, monkeypatch):
+    from visioncore_engine import resolve, train
+    from visioncore_engine.data import shared
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "run.yaml").write_text(RUN)
+    before = set(shared.ROOT.rglob("*.npy")) if shared.ROOT.exists() else set()
+    sets = ["trainer.accelerator=cpu", "trainer.devices=2"]
+    found = {
+        home: train(resolve(["run.yaml"], sets=[*sets, f"run.dir={home}", f"loader.home={home}"]), quiet=True).scores
+        for home in ("mapped", "shared")
+    }
+    assert found["shared"] == found["mapped"]
+    record = json.loads((tmp_path / "shared" / "record.json").read_text())["loader"]["frames"]
+    assert record["home"] == "shared"
+    assert set(shared.ROOT.rglob("*.npy")) <= before
+
+
 RUN = """
 seed: 1
 data: {name: synthetic_v1, num_sessions: 2, num_units: 4, size: 12, duration: 100, dt: 0.05, window: {length: 8}}

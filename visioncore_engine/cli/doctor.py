@@ -58,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError(Problem(what="--set changes a run, and no run is named", todo=todo))
     rows = [("system", platform.platform()), ("python", platform.python_version())]
     rows += [(name, _version(name)) for name in _LIBRARIES]
-    rows += [*_devices(), *_machine(), ("folder", _folder())]
+    rows += [*_devices(), *_machine(), ("folder", _folder()), ("gather", _gather())]
     for plugin in registry_of(arguments).plugins:
         state = f"!! broken: {plugin.error}" if plugin.status == "broken" else plugin.status
         rows.append((f"plugin {plugin.name}", f"{plugin.origin}{' (editable)' if plugin.editable else ''}: {state}"))
@@ -159,6 +159,15 @@ def _machine() -> Iterator[tuple[str, str]]:
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     yield "processors", f"{usable} usable of {os.cpu_count()}"
     yield "OMP_NUM_THREADS", os.environ.get("OMP_NUM_THREADS", "not set")
+
+
+def _gather() -> str:
+    try:
+        from visioncore_engine.data import native
+    except Exception as error:  # noqa: BLE001 - a broken installation is what a doctor has to report
+        return f"!! NumPy cannot be used: {type(error).__name__}: {error}"
+    reason = native.use("auto")
+    return f"by torch, nothing can be compiled: {reason}" if reason else "compiled"
 
 
 def _folder() -> str:
