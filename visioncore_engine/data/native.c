@@ -102,3 +102,32 @@ void draw_blend(double *restrict uniform, int64_t num, const double *restrict ma
         }
     }
 }
+
+/* The finaliser of SplitMix64, as in `draws.mix`. */
+static uint64_t mixed(uint64_t value) {
+    value = (value ^ (value >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
+    value = (value ^ (value >> 27)) * UINT64_C(0x94D049BB133111EB);
+    return value ^ (value >> 31);
+}
+
+static uint64_t added(uint64_t half, uint64_t other, uint64_t key, uint64_t side) {
+    uint64_t total = half + (((mixed(other + key) >> 32) * side) >> 32);
+    return total >= side ? total - side : total;
+}
+
+/* Walk each value through the rounds of a Feistel network over pairs below a and b until it is below `size`. */
+void permute(uint64_t *restrict values, int64_t num, int64_t size, int64_t a, int64_t b, const uint64_t *restrict keys,
+             int64_t rounds) {
+    for (int64_t i = 0; i < num; i++) {
+        uint64_t value = values[i];
+        do {
+            uint64_t left = value / (uint64_t)b, right = value % (uint64_t)b;
+            for (int64_t round = 0; round < rounds; round += 2) {
+                left = added(left, right, keys[round], (uint64_t)a);
+                right = added(right, left, keys[round + 1], (uint64_t)b);
+            }
+            value = left * (uint64_t)b + right;
+        } while (value >= (uint64_t)size);
+        values[i] = value;
+    }
+}

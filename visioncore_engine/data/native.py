@@ -171,7 +171,8 @@ def _declared(found: ctypes.CDLL) -> ctypes.CDLL:
     for name in VALUES_OF:
         getattr(found, f"values_{name}").argtypes = (*frames, array, array, array, array)
     found.draw_blend.argtypes = (array, number, array, array, number, number, array, real, real, array, array)
-    for name in ("copy_windows", "draw_blend", *(f"values_{name}" for name in VALUES_OF)):
+    found.permute.argtypes = (array, number, number, number, number, array, number)
+    for name in ("copy_windows", "draw_blend", "permute", *(f"values_{name}" for name in VALUES_OF)):
         getattr(found, name).restype = None
     return found
 

@@ -214,7 +214,10 @@ class SessionSource:
         affine = self.recording.encoding("stim")
         if affine is None and (self._kept is not None or self.recording.stim.dtype in _FROM_WIDE):
             affine = self.recording.affine.get("stim", None if self._kept is None else Affine())
-        return None if affine is None else Encoding(_broadcastable(affine.scale), _broadcastable(affine.offset))
+        if affine is None:
+            return None
+        encoding = Encoding(_broadcastable(affine.scale), _broadcastable(affine.offset))
+        return encoding if self._kept is None else encoding.to(self._kept.device)
 
     def _side(self, name: str, first: np.ndarray, blank: np.ndarray | None) -> Tensor:
         if name != PREVIOUS:
