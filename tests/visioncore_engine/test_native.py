@@ -65,6 +65,12 @@ def test_a_compiler_that_fails_is_quoted(cache, tmp_path, monkeypatch):
     assert list(cache.iterdir()) == []
 
 
+def test_a_compiler_that_never_answers_is_given_up(cache, tmp_path, monkeypatch):
+    monkeypatch.setattr(native, "_PATIENCE", 0.2)
+    monkeypatch.setenv("CC", compiler(tmp_path / "bin", "exec sleep 30"))
+    assert "timed out" in native.use("auto")
+
+
 def test_a_compiler_that_does_not_know_the_processor_is_asked_again_without(cache, tmp_path, monkeypatch):
     if not native._found("cc"):
         pytest.skip("no compiler")

@@ -106,7 +106,7 @@ def settle(dataset: object, wanted: Home, device: torch.device, *, token: str, p
     if loose and (wanted == "shared" or (wanted == "auto" and processes > 1)):
         size, free = _num_bytes(loose), min(shared.free_bytes(), free_memory(torch.device("cpu")))
         why = f"{processes} processes, {_size(free)} of shared memory are free"
-        if shared.is_there(token) or size <= (MARGIN if wanted == "auto" else 1.0) * free:
+        if free and (size <= (MARGIN if wanted == "auto" else 1.0) * free or shared.is_there(token)):
             dataset.replace_arrays(shared.attach(loose, token, processes))
             return Housing("shared", size, why + _left(arrays, loose))
         if wanted == "shared":

@@ -88,7 +88,7 @@ def describe() -> str:
 def _loaded() -> tuple[ctypes.CDLL | None, str]:
     try:
         return _checked(_declared(ctypes.CDLL(str(build(_cache_folder()))))), ""
-    except (Unavailable, OSError) as error:
+    except (Unavailable, OSError, subprocess.SubprocessError) as error:
         return None, str(error).strip().partition("\n")[0]
 
 
