@@ -20,7 +20,7 @@ from visioncore_engine.config import Resolved, resolve
 from visioncore_engine.config.run import RunConfig
 from visioncore_engine.contracts import Batch, Dataset, EvaluatorFacts, Result, Source
 from visioncore_engine.data import native
-from visioncore_engine.data.index import Dtype, open_sources
+from visioncore_engine.data.index import Dtype, on_its_way, open_sources
 from visioncore_engine.data.loader import EvaluationLoader
 from visioncore_engine.describe import compare_content, compare_groups
 from visioncore_engine.errors import DataError, Problem
@@ -136,7 +136,7 @@ def open_split(run: RunConfig, dataset: Dataset, model: TrainedModel, split: str
         sources,
         options.evaluation_batch_size,
         device,
-        options.dtype,
+        on_its_way(options.dtype, device),
     )
 
 

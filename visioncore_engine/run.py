@@ -26,6 +26,7 @@ from visioncore_engine.continuation import check_callbacks, check_parts, steps_l
 from visioncore_engine.contracts import Dataset
 from visioncore_engine.data import native
 from visioncore_engine.data.homes import Housing, settle
+from visioncore_engine.data.index import on_its_way
 from visioncore_engine.data.loader import EvaluationLoader
 from visioncore_engine.data.subset import fixed_part
 from visioncore_engine.devices import check_devices, count_gpus, device_name, keep_freed_memory, may_fuse
@@ -225,7 +226,7 @@ def _train_here(
                     parts.validation,
                     run.loader.evaluation_batch_size,
                     items=fixed_part(parts.validation, run.loader.validation_fraction, run.seed),
-                    dtype=run.loader.dtype,
+                    dtype=on_its_way(run.loader.dtype, trainer.strategy.root_device),
                     rank=place.rank,
                     world_size=place.world_size,
                 ),

@@ -15,6 +15,7 @@ from visioncore_engine.build import Parts
 from visioncore_engine.checkpointing import CheckpointWriter
 from visioncore_engine.config import Resolved
 from visioncore_engine.contracts import CallbackFacts
+from visioncore_engine.data.index import on_its_way
 from visioncore_engine.data.loader import PlanLoader
 from visioncore_engine.data.staging import CudaCopies, Staging
 from visioncore_engine.devices import device_name
@@ -149,7 +150,7 @@ def train_loader(parts: Parts, trainer: pl.Trainer) -> PlanLoader:
         weigh=parts.objective.weights,
         accumulate=options.accumulate,
         prefetch=parts.run.loader.prefetch,
-        dtype=parts.run.loader.dtype,
+        dtype=on_its_way(parts.run.loader.dtype, trainer.strategy.root_device),
         send=_send(parts, trainer.strategy.root_device),
         start=start,
         rank=trainer.global_rank,

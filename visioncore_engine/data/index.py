@@ -12,7 +12,7 @@ import torch
 from visioncore_engine.contracts import Batch, Dataset, Encoding, Group, Index, Source
 from visioncore_engine.errors import DataError, Problem
 
-__all__ = ["Dtype", "build_index", "gather", "open_sources", "owners", "read", "share"]
+__all__ = ["Dtype", "build_index", "gather", "on_its_way", "open_sources", "owners", "read", "share"]
 
 Dtype = Literal["stored", "bfloat16", "float32"]
 
@@ -130,6 +130,11 @@ def read(source: Source, items: np.ndarray, dtype: Dtype = "stored") -> Group:
         error.add_note(f"reading windows {_shown(items)} of group {source.group.name!r}")
         raise
     return _rounded(group.decoded()) if dtype == "bfloat16" else group
+
+
+def on_its_way(dtype: Dtype, device: torch.device) -> Dtype:
+    """As what to read inputs for a device: for a CPU they do not travel, and become values while they are read."""
+    return "float32" if dtype == "stored" and device.type == "cpu" else dtype
 
 
 def _rounded(group: Group) -> Group:
