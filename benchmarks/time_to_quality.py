@@ -145,8 +145,10 @@ def main(arguments: list[str] | None = None) -> int:
     chosen: dict[str, float] = {}
     seconds: dict[str, list[float]] = {}
     for side, measure in SIDES.items():
-        tried = {rate: measure(task, first, rate) for rate in options.rates}
-        print(f"{side}: seconds by rate: {tried}", flush=True)
+        tried: dict[float, float] = {}
+        for rate in options.rates:
+            tried[rate] = measure(task, first, rate)
+            print(f"{side}: rate {rate}: {tried[rate]:.1f} s", flush=True)
         chosen[side] = min(tried, key=lambda rate: tried[rate])
         seconds[side] = [tried[chosen[side]]]
     for seed in others:
