@@ -1,8 +1,8 @@
 """Memory of 20 sessions of an hour at 120 Hz, 51 x 51 pixels, at a tenth of the size: two processes read all of it.
 
-Each process opens the sessions from disk and reads every frame by the engine's gather; then the proportional set size
-of both is asked for, in which a page that both map counts half for each. The old layout kept a float32 copy in each
-process: measured on one session.
+Each process opens the sessions from disk and reads every frame by the engine's gather, from memory maps and again from
+shared memory; then the proportional set size of both is asked for, in which a page that both map counts half for each.
+The old layout kept a float32 copy in each process: measured on one session.
 
     python benchmarks/memory.py [--json] [--no-write]
 """
@@ -15,9 +15,13 @@ import sys
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from figure import Figure, command
+
+if TYPE_CHECKING:
+    from visioncore_engine.data.homes import Home
 
 __all__ = ["Sizes", "measure", "proportional_bytes", "read_everything", "write_sessions"]
 
@@ -61,15 +65,19 @@ def write_sessions(folder: Path, sizes: Sizes) -> None:
         write_session(recording, folder / f"{PREFIX}{number:02d}")
 
 
-def read_everything(folder: Path, sizes: Sizes) -> int:
+def read_everything(folder: Path, sizes: Sizes, home: Home = "mapped") -> int:
     """Open the sessions and read batches that together hold every frame; returns how many batches there were."""
+    import torch
     from recordings import dataset_of
 
+    from visioncore_engine.data.homes import settle
     from visioncore_engine.data.index import build_index, gather
     from visioncore_neural.data.folder import read_session
 
     recordings = [read_session(path) for path in sorted(folder.glob(f"{PREFIX}*"))]
-    index = build_index(dataset_of(recordings, 1).sources("train", sizes.lags - 1))
+    dataset = dataset_of(recordings, 1)
+    settle(dataset, home, torch.device("cpu"), token=folder.name, processes=sizes.processes)
+    index = build_index(dataset.sources("train", sizes.lags - 1))
     items = np.arange(0, index.num_items, max(sizes.lags // 2, 1))
     batches = np.array_split(np.random.default_rng(0).permutation(items), max(len(items) // sizes.batch, 1))
     for batch in batches:
@@ -77,7 +85,7 @@ def read_everything(folder: Path, sizes: Sizes) -> int:
     return len(batches)
 
 
-def _process(folder: Path, sizes: Sizes) -> None:
+def _process(folder: Path, sizes: Sizes, home: Home) -> None:
     """One of the processes: read, say so, wait for the other, and tell the growth of its memory."""
     import torch
 
@@ -85,7 +93,7 @@ def _process(folder: Path, sizes: Sizes) -> None:
 
     torch.set_num_threads(1)
     before = proportional_bytes()
-    read_everything(folder, sizes)
+    read_everything(folder, sizes, home)
     print("ready", flush=True)
     sys.stdin.readline()
     print(proportional_bytes() - before, flush=True)
@@ -102,8 +110,8 @@ def _old_copy(folder: Path) -> float:
     return (proportional_bytes() - before - stored.nbytes) / stored.nbytes if copy.numel() > 1e6 else 4.0
 
 
-def _grown(folder: Path, sizes: Sizes) -> list[int]:
-    words = [sys.executable, __file__, "--process", str(folder), json.dumps(asdict(sizes))]
+def _grown(folder: Path, sizes: Sizes, home: Home) -> list[int]:
+    words = [sys.executable, __file__, "--process", str(folder), json.dumps(asdict(sizes)), home]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     workers = [subprocess.Popen(words, **pipes) for _ in range(sizes.processes)]  # type: ignore[call-overload]  # one set of keywords
     grown = []
@@ -126,7 +134,8 @@ def measure(sizes: Sizes = Sizes()) -> list[Figure]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_sessions(folder, sizes)
-        grown = _grown(folder, sizes)
+        grown = _grown(folder, sizes, "mapped")
+        shared = _grown(folder, sizes, "shared")
         old = _old_copy(folder)
     detail: dict[str, float] = {f"process {number} MB": round(size / 1e6) for number, size in enumerate(grown)}
     detail |= {"uint8 MB": round(sizes.stimulus_bytes / 1e6), "old copy, times uint8, per process": round(old, 2)}
@@ -140,6 +149,12 @@ def measure(sizes: Sizes = Sizes()) -> list[Figure]:
             detail,
         ),
         Figure(
+            f"memory of {sizes.processes} processes over one uint8 copy of the frames, in shared memory",
+            sum(shared) / sizes.stimulus_bytes,
+            "less",
+            1.25,
+        ),
+        Figure(
             f"memory of {sizes.processes} processes over that of the old layout",
             sum(grown) / (sizes.processes * old * sizes.stimulus_bytes),
             "less",
@@ -149,6 +164,6 @@ def measure(sizes: Sizes = Sizes()) -> list[Figure]:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--process"]:
-        _process(Path(sys.argv[2]), Sizes(**json.loads(sys.argv[3])))
+        _process(Path(sys.argv[2]), Sizes(**json.loads(sys.argv[3])), sys.argv[4])  # type: ignore[arg-type]  # our own words
     else:
         sys.exit(command("memory", measure, __doc__))

@@ -1,8 +1,8 @@
 """What it costs to name the windows of a weighted batch: `contrast_weighted` against a multinomial per batch.
 
 Twenty sessions, 256 windows in a batch. The old samplers weigh all samples, or all those of one session, for every
-batch; one over all of them ends at 2^24. The engine's searches prefix sums. State is what a sampler keeps beside the
-index that it was given.
+batch; one over all of them ends at 2^24. The engine's searches prefix sums, compiled where there is a compiler. State
+is what a sampler keeps beside the index that it was given.
 
     python benchmarks/sampling.py [--json] [--no-write]
 """
@@ -22,6 +22,7 @@ from side_by_side import interleave
 
 from visioncore_common.samplers import Shuffled
 from visioncore_engine.contracts import Index, Position, SamplerFacts
+from visioncore_engine.data import Blend, native
 from visioncore_engine.options import SamplerOptions
 from visioncore_neural.options.sampler import ContrastWeightedOptions
 from visioncore_neural.samplers.contrast_weighted import ContrastWeighted
@@ -68,6 +69,8 @@ def state_bytes(sampler: object, index: Index) -> int:
     known = {id(array) for array in (index.offsets, *index.weights)}
 
     def size(value: object) -> int:
+        if isinstance(value, Blend):
+            return size(list(vars(value).values()))
         if isinstance(value, np.ndarray):
             return 0 if id(value) in known else value.nbytes
         if isinstance(value, list | tuple):
@@ -81,8 +84,9 @@ def contrast_weighted(index: Index, batch: int) -> ContrastWeighted:
     return ContrastWeighted(ContrastWeightedOptions(batch_size=batch, warmup=0.5), SamplerFacts(index, 0))
 
 
-def _batches(draw: Callable[[Position], np.ndarray], num: int) -> Callable[[], None]:
+def _batches(draw: Callable[[Position], np.ndarray], num: int, mode: native.Mode = "auto") -> Callable[[], None]:
     def work() -> None:
+        native.use(mode)
         for step in range(num):
             draw(Position(0, step, step))
 
@@ -109,6 +113,7 @@ def _row(num_items: int, sizes: Sizes) -> list[Figure]:
     methods: dict[str, tuple[Callable[[], object], int]] = {
         "by session": (lambda: [by_session.batch(0.7) for _ in range(few)], few),
         "weighted": (_batches(weighted.batch, sizes.batches), sizes.batches),
+        "by NumPy": (_batches(weighted.batch, sizes.batches, "torch"), sizes.batches),
         "shuffled": (_batches(shuffled.batch, sizes.batches), sizes.batches),
     }
     if not refused:
@@ -118,16 +123,18 @@ def _row(num_items: int, sizes: Sizes) -> list[Figure]:
     detail["weighted state MB"] = state_bytes(weighted, index) / 1e6
     million = f"{num_items / 1e6:g} million windows"
     name = f"weighted batch over a multinomial of all windows, {million}"
+    note = f"nothing was compiled: {reason}" if (reason := native.use("auto")) else ""
     return [
         missing(name, f"the multinomial is refused; a batch takes {detail['weighted us']:.0f} µs", better="less")
         if refused
-        else Figure(name, times.ratio("weighted", "at once"), "less", 0.01, detail=detail),
+        else Figure(name, times.ratio("weighted", "at once"), "less", 0.01, note, detail),
         Figure(
             f"weighted batch over a multinomial of one session's, {million}",
             times.ratio("weighted", "by session"),
             "less",
             0.01,
-            detail=detail,
+            note,
+            detail,
         ),
         Figure(
             f"state of a uniform epoch in MB, {million}",

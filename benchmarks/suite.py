@@ -123,7 +123,7 @@ def table(folder: Path = RESULTS) -> str:
     lines += [f"| By hand | {f.name} | {shown(f.value)} | {f.goal} | {f.verdict or f.note} |" for f in by_hand]
     lines += [f"| GPU | {name} | - | | not measured |" for name in GPU]
     lines += ["", "Measured on:", ""]
-    for row in ROWS:
+    for row in (*ROWS, BY_HAND):
         machine, _ = read(row, folder)
         if machine:
             threads = f", {machine['threads']} thread" if machine["threads"] else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -33,6 +33,7 @@ from visioncore_engine.contracts import (
     Transform,
     TransformFacts,
 )
+from visioncore_engine.data.homes import Housing
 from visioncore_engine.data.index import build_index, open_sources
 from visioncore_engine.errors import ConfigError, DataError, Problem, UserError
 from visioncore_engine.guard import check_monitors, check_validation
@@ -64,6 +65,7 @@ class Parts:
     scheduler: Scheduler | None
     steps_per_epoch: int
     total_steps: int
+    housing: Housing | None = None  # where the frames live; None where nobody chose
 
 
 def seed_everything(seed: int) -> None:
@@ -99,7 +101,13 @@ def build_metrics(run: RunConfig, groups: Sequence[GroupSpec]) -> dict[str, Metr
     return {choice.id: choice.build(MetricFacts(tuple(groups))) for choice in run.metrics}
 
 
-def build(resolved: Resolved, *, fused: bool = False, state: Mapping[str, Any] | None = None) -> Parts:
+def build(
+    resolved: Resolved,
+    *,
+    fused: bool = False,
+    state: Mapping[str, Any] | None = None,
+    house: Callable[[Dataset], Housing] | None = None,
+) -> Parts:
     """Build every part of a run.
 
     Parameters
@@ -110,6 +118,8 @@ def build(resolved: Resolved, *, fused: bool = False, state: Mapping[str, Any] |
         Whether optimizers may use fused kernels on this device.
     state
         Preparation state of a checkpoint that training resumes from.
+    house
+        Finds a home for the frames (`data.homes.settle`), where the model reads any; None leaves them as opened.
 
     Raises
     ------
@@ -124,6 +134,8 @@ def build(resolved: Resolved, *, fused: bool = False, state: Mapping[str, Any] |
         if run.trainer.precision == "64-true":
             model.double()  # Lightning would, but after it has rounded the weights of a checkpoint to float32
         history = _history(model)
+    with _at(resolved, "loader"):
+        housing = house(dataset) if house is not None and getattr(model, "uses_inputs", True) else None
     with _at(resolved, "data"):
         index = build_index(open_sources(dataset, "train", model, history))
         validation = open_sources(dataset, "validation", model, history)
@@ -165,6 +177,7 @@ def build(resolved: Resolved, *, fused: bool = False, state: Mapping[str, Any] |
         scheduler=scheduler,
         steps_per_epoch=steps_per_epoch,
         total_steps=total_steps,
+        housing=housing,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +19,8 @@ from visioncore_engine.checkpoint import read_checkpoint
 from visioncore_engine.config import Resolved, resolve
 from visioncore_engine.config.run import RunConfig
 from visioncore_engine.contracts import Batch, Dataset, EvaluatorFacts, Result, Source
-from visioncore_engine.data.index import Dtype, open_sources
+from visioncore_engine.data import native
+from visioncore_engine.data.index import Dtype, on_its_way, open_sources
 from visioncore_engine.data.loader import EvaluationLoader
 from visioncore_engine.describe import compare_content, compare_groups
 from visioncore_engine.errors import DataError, Problem
@@ -100,6 +102,8 @@ def evaluate(
     resolved = resolved or resolve([folder.run_file], sets, registry=registry)
     path = folder.checkpoint(checkpoint)
     policy = resolved.run.policies.data_changes
+    if reason := native.use(resolved.run.loader.gather):
+        print(f"warning: windows are gathered by torch, nothing was compiled: {reason}", file=sys.stderr)  # noqa: T201 - must be seen
     with failures_named(resolved, Place(), training=False):
         model = load(path, registry=resolved.registry)
         own = read_checkpoint(path)["visioncore"]
@@ -132,7 +136,7 @@ def open_split(run: RunConfig, dataset: Dataset, model: TrainedModel, split: str
         sources,
         options.evaluation_batch_size,
         device,
-        options.dtype,
+        on_its_way(options.dtype, device),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from operator import methodcaller
 from typing import Any
 
 import pytorch_lightning as pl
@@ -80,7 +80,7 @@ class TrainingModule(pl.LightningModule):
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         """Move a plan step or a validation batch."""
         # Loaders read on the CPU: there, only what is encoded has anything to become.
-        move = Batch.decoded if device.type == "cpu" else partial(Batch.to, device=device)
+        move = Batch.decoded if device.type == "cpu" else methodcaller("to", device)
         if isinstance(batch, PlanStep):
             return replace(batch, micros=[move(micro) for micro in batch.micros])
         assert isinstance(batch, Batch)

@@ -28,7 +28,7 @@ from visioncore_engine.errors import EngineError, RunError, UserError
 from visioncore_engine.memory import ran_out_of_memory
 from visioncore_engine.objective import predict
 
-__all__ = ["MARGIN", "Found", "find_batch", "main", "sizes"]
+__all__ = ["MARGIN", "Found", "Probe", "find_batch", "main", "sizes"]
 
 MARGIN = 1.25  # what fits is this many times what is recommended
 
@@ -126,7 +126,7 @@ def main() -> None:
         parts = build(resolved, fused=may_fuse(resolved, device))
         if device == "cpu":
             _limit_memory(job["limit"])
-        _Probe(resolved, parts, "cpu" if device == "cpu" else "cuda").run()
+        Probe(resolved, parts, "cpu" if device == "cpu" else "cuda").run()
     except EngineError as error:
         print(error, file=sys.stderr)  # noqa: T201 - it is a command
         raise SystemExit(error.exit_code) from error
@@ -146,7 +146,7 @@ def _limit_memory(limit: int | None) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (taken + (limit or free),) * 2)
 
 
-class _Probe:
+class Probe:
     """Tries micro-batches of a run."""
 
     def __init__(self, resolved: Resolved, parts: Parts, device: str) -> None:
@@ -167,7 +167,7 @@ class _Probe:
         _say(share=share * self._frames, frames=self._frames)
         for size in sizes(int(np.ceil(share * MARGIN))):
             try:
-                self._step(self._windows(size))
+                self.step(self.windows(size))
             except Exception as error:
                 if not ran_out_of_memory(error):
                     raise
@@ -178,7 +178,7 @@ class _Probe:
     def _items(self, position: Position) -> np.ndarray:
         return np.asarray(self._parts.sampler.batch(position), dtype=np.int64)
 
-    def _windows(self, size: int) -> Batch:
+    def windows(self, size: int) -> Batch:
         """Windows as the plan draws them, so that groups of different size are mixed as in training."""
         found: list[np.ndarray] = []
         step = 0
@@ -187,7 +187,8 @@ class _Probe:
             step += 1
         return gather(self._parts.index, np.concatenate(found)[:size]).to(self._device, self._dtype)
 
-    def _step(self, batch: Batch) -> None:
+    def step(self, batch: Batch) -> None:
+        """Do all that a training step computes."""
         parts = self._parts
         parts.optimizer.zero_grad(set_to_none=True)
         for transform in parts.transforms:

@@ -20,6 +20,8 @@ FREE = (
     "launch",
     "launch.*",
     "loader.evaluation_batch_size",
+    "loader.gather",
+    "loader.home",
     "loader.prefetch",
     "loggers.*",
     "plugins.*",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,6 +23,10 @@ from visioncore_engine.build import Parts, build
 from visioncore_engine.checkpoint import read_checkpoint
 from visioncore_engine.config import Resolved
 from visioncore_engine.continuation import check_callbacks, check_parts, steps_left
+from visioncore_engine.contracts import Dataset
+from visioncore_engine.data import native
+from visioncore_engine.data.homes import Housing, settle
+from visioncore_engine.data.index import on_its_way
 from visioncore_engine.data.loader import EvaluationLoader
 from visioncore_engine.data.subset import fixed_part
 from visioncore_engine.devices import check_devices, count_gpus, device_name, keep_freed_memory, may_fuse
@@ -158,9 +163,13 @@ def _prepare(resolved: Resolved, entry: Entry, place: Place) -> _Prepared:
             notes.append(note)
             record["warnings"] = [*record.get("warnings", ()), note]  # who reads the results is to know it too
     device = _take_device(resolved, place)
+    if reason := native.use(resolved.run.loader.gather):
+        notes.append(f"windows are gathered by torch, nothing was compiled: {reason}")
     state = saved[1]["visioncore"]["data_state"] if saved else None
-    parts = build(resolved, fused=may_fuse(resolved, device), state=state)
+    parts = build(resolved, fused=may_fuse(resolved, device), state=state, house=_house(resolved, folder, place))
+    housing = parts.housing.plain() if parts.housing else None
     record |= {"data": dict(parts.dataset.fingerprints()), "parameters": parameter_rows(parts)}
+    record |= {"loader": {"gather": native.describe(), "frames": housing}}
     if saved:
         check_parts(resolved, parts, saved[1], str(saved[0]))
         if not steps_left(parts, saved[1], str(saved[0])) and first:
@@ -170,6 +179,17 @@ def _prepare(resolved: Resolved, entry: Entry, place: Place) -> _Prepared:
     for note in filter(None, notes if first else ()):
         print(f"warning: {note}", file=sys.stderr)  # noqa: T201 - must be seen
     return _Prepared(parts, record, saved)
+
+
+def _house(resolved: Resolved, folder: RunFolder, place: Place) -> Callable[[Dataset], Housing]:
+    """How the frames find their home."""
+    return partial(
+        settle,
+        wanted=resolved.run.loader.home,
+        device=torch.device("cuda", place.local_rank) if count_gpus(resolved) else torch.device("cpu"),
+        token=hashlib.sha256(str(folder.path.resolve()).encode()).hexdigest()[:16],
+        processes=place.local_world_size,
+    )
 
 
 def _train_here(
@@ -186,6 +206,8 @@ def _train_here(
         write_text(folder.record_file, records.to_json(record))
     if not quiet:
         print(describe_parts(parts, device=device_name(resolved), precision=run.trainer.precision), flush=True)  # noqa: T201 - asked for
+        if parts.housing and parts.housing.num_bytes:
+            print(f"{parts.housing}; gathered by {native.describe()} code", flush=True)  # noqa: T201 - asked for
     module = TrainingModule(parts, {"run": resolved.dump(), "record": record})
     module.goes_on_from = f"step {saved[1]['global_step']}" if saved else "the start"
     with quiet_lightning(), failures_named(resolved, place):
@@ -204,7 +226,7 @@ def _train_here(
                     parts.validation,
                     run.loader.evaluation_batch_size,
                     items=fixed_part(parts.validation, run.loader.validation_fraction, run.seed),
-                    dtype=run.loader.dtype,
+                    dtype=on_its_way(run.loader.dtype, trainer.strategy.root_device),
                     rank=place.rank,
                     world_size=place.world_size,
                 ),

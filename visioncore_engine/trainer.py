@@ -9,12 +9,15 @@ from contextlib import contextmanager
 from datetime import timedelta
 
 import pytorch_lightning as pl
+import torch
 
 from visioncore_engine.build import Parts
 from visioncore_engine.checkpointing import CheckpointWriter
 from visioncore_engine.config import Resolved
 from visioncore_engine.contracts import CallbackFacts
+from visioncore_engine.data.index import on_its_way
 from visioncore_engine.data.loader import PlanLoader
+from visioncore_engine.data.staging import CudaCopies, Staging
 from visioncore_engine.devices import device_name
 from visioncore_engine.display import ProgressDisplay
 from visioncore_engine.errors import ConfigError, Problem
@@ -147,11 +150,21 @@ def train_loader(parts: Parts, trainer: pl.Trainer) -> PlanLoader:
         weigh=parts.objective.weights,
         accumulate=options.accumulate,
         prefetch=parts.run.loader.prefetch,
-        dtype=parts.run.loader.dtype,
+        dtype=on_its_way(parts.run.loader.dtype, trainer.strategy.root_device),
+        send=_send(parts, trainer.strategy.root_device),
         start=start,
         rank=trainer.global_rank,
         world_size=trainer.world_size,
     )
+
+
+def _send(parts: Parts, device: torch.device) -> Staging | None:
+    """How batches come to a GPU while it computes; None where there is none, or nothing is read ahead."""
+    loader, options = parts.run.loader, parts.run.optimizer.options
+    assert isinstance(options, OptimizerOptions)
+    if device.type != "cuda" or loader.prefetch == 0:
+        return None
+    return Staging(CudaCopies(device), num_slots=(loader.prefetch + 2) * options.accumulate)
 
 
 @contextmanager

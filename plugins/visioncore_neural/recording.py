@@ -29,6 +29,8 @@ TargetKind = Literal["counts", "rates"]
 
 _COMPACT = (np.uint8, np.int8, np.int16, np.float16)  # what torch multiplies by float32 exactly as NumPy does
 
+_ARRAYS = ("stim", "robs", "valid", "trial", "split", "repeat_frame", "repeat_trial", "behavior", "eyepos")
+
 _CHUNK = 4096  # frames read at once where a whole recording is walked through
 
 
@@ -141,8 +143,7 @@ class Recording:
 
     def arrays(self) -> dict[str, Array]:
         """Return the arrays that are there, by name."""
-        names = ("stim", "robs", "valid", "trial", "split", "repeat_frame", "repeat_trial", "behavior", "eyepos")
-        return {name: array for name in names if (array := getattr(self, name)) is not None}
+        return {name: array for name in _ARRAYS if (array := getattr(self, name)) is not None}
 
     def array(self, key: str) -> Array:
         """Array by name.
@@ -152,12 +153,11 @@ class Recording:
         DataError
             Where the recording has none.
         """
-        found = self.arrays()
-        if key not in found:
-            raise DataError(
-                Problem(where=self.where, key=key, what=f"the recording has no such array; it has {', '.join(found)}")
-            )
-        return found[key]
+        array: Array | None = getattr(self, key) if key in _ARRAYS else None
+        if array is None:
+            there = ", ".join(self.arrays())
+            raise DataError(Problem(where=self.where, key=key, what=f"the recording has no such array; it has {there}"))
+        return array
 
     def values(self, key: str, frames: np.ndarray | slice) -> np.ndarray:
         """Scaled values of some frames, float32 (frames..., rest of the array's shape).

@@ -22,7 +22,7 @@ from visioncore_engine.build import build
 from visioncore_engine.cli import main
 from visioncore_engine.errors import RunError
 from visioncore_engine.memory import ran_out_of_memory
-from visioncore_engine.probe import MARGIN, _accumulate, _Probe, find_batch, sizes
+from visioncore_engine.probe import MARGIN, Probe, _accumulate, find_batch, sizes
 from visioncore_engine.probe import main as probe_main
 
 PLUGINS = (toy_plugin.__file__, unruly_plugin.__file__)
@@ -123,7 +123,7 @@ def test_what_is_recommended_fits_with_a_margin(share, fits, frames):
 
 def test_a_batch_that_fits_is_tried_with_a_margin_and_no_further(run, handlers, capsys):
     resolved = run()
-    _Probe(resolved, build(resolved), "cpu").run()
+    Probe(resolved, build(resolved), "cpu").run()
     first, *tried = map(json.loads, capsys.readouterr().out.splitlines())
     assert first == {"share": 24, "frames": 1}
     assert [message["size"] for message in tried] == [1, 2, 3, 4, 6, 8, 12, 16, 24, 30]
@@ -136,7 +136,7 @@ def test_a_batch_that_does_not_fit_ends_the_search(run, handlers, capsys):
 
     handlers["loss"] = loss
     resolved = run()
-    _Probe(resolved, build(resolved), "cpu").run()
+    Probe(resolved, build(resolved), "cpu").run()
     *tried, last = map(json.loads, capsys.readouterr().out.splitlines())
     assert last == {"ended": "no room"}
     assert 1 <= tried[-1]["size"] < 24
@@ -146,7 +146,7 @@ def test_another_failure_of_the_probe_is_no_limit(run, handlers):
     handlers["loss"] = failing_always
     resolved = run()
     with pytest.raises(ValueError, match="a defect"):
-        _Probe(resolved, build(resolved), "cpu").run()
+        Probe(resolved, build(resolved), "cpu").run()
 
 
 def failing_always(sums, group, step):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from roads import ROADS, road
 
 from visioncore_engine.data import Permutation
 
@@ -26,6 +27,22 @@ def test_it_is_a_bijection_of_every_size(size, key):
     values = Permutation(size, key)(np.arange(size))
     assert values.dtype == np.int64
     assert np.array_equal(np.sort(values), np.arange(size))
+
+
+@given(
+    size=st.one_of(st.integers(1, 5000), st.sampled_from([2**31 - 1, 2**32 + 7, 2**40 + 3, 2**62])),
+    key=st.integers(0, 2**32 - 1),
+    seed=st.integers(0, 999),
+)
+@settings(max_examples=80, deadline=None)
+def test_the_compiled_road_gives_the_same_values(size, key, seed):
+    positions = np.random.default_rng(seed).integers(0, size, (3, 20))
+    found = []
+    for mode in ROADS:
+        with road(mode):
+            found.append(Permutation(size, (key,))(positions))
+    assert found[0].dtype == found[1].dtype == np.int64
+    np.testing.assert_array_equal(*found)
 
 
 @pytest.mark.parametrize("size", [4095, 4096, 4097, 65536, 1_000_003])

@@ -106,6 +106,7 @@ def test_windows_without_inputs_are_the_same_windows_and_never_touch_the_stimulu
 
     monkeypatch.setattr(Recording, "values", watched(values))
     monkeypatch.setattr(Recording, "encoding", watched(encoding))
+    vars(source).pop("_encoding")  # as if nobody had read the stimulus before
     blind = source.without_inputs().gather(items)
     assert blind.inputs.shape == (len(items), 0, *seeing.inputs.shape[2:])
     assert blind.inputs.numel() == 0
@@ -138,9 +139,9 @@ def test_a_run_without_stimulus_trains_evaluates_and_loads_without_reading_it(tm
     monkeypatch.chdir(tmp_path)
     Path("run.yaml").write_text(RUN)
 
-    def refuse(self, read, needed):
+    def refuse(self, first, blank, *, decoded):
         assert not self._reads_inputs, "the stimulus was read"
-        return torch.zeros((len(read), 0, read.shape[1], 12, 12)), None
+        return torch.zeros((len(first), 0, self._length, 12, 12)), None
 
     monkeypatch.setattr(SessionSource, "_inputs", refuse)
     train(resolve(["run.yaml"], sets=["run.dir=run"]), quiet=True)

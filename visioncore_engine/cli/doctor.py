@@ -1,22 +1,28 @@
 """Look at this machine: versions, devices, plugins, threads, and whether this folder can be written.
 
-With --find-batch, find the largest micro-batch of a run that fits into memory.
+With --find-batch, find the largest micro-batch of a run that fits into memory. With --windows, measure what a run gains
+by longer windows, and whether its model then predicts the same.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import platform
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import importlib_metadata
 
 from visioncore_engine.cli.layout import columns
 from visioncore_engine.cli.parser import add_plugins, add_sets, example, registry_of, sets_of
 from visioncore_engine.errors import Problem, RunError, UsageError
+
+if TYPE_CHECKING:
+    from visioncore_engine.layouts import Row
 
 __all__ = ["arguments", "run"]
 
@@ -26,10 +32,18 @@ _LIBRARIES = ("visioncore-engine", "torch", "pytorch-lightning", "numpy", "h5py"
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("--find-batch", metavar="RUN.yaml", help="try growing micro-batches of this run instead")
+    parser.add_argument("--windows", metavar="RUN.yaml", help="measure windows of several lengths in this run")
+    parser.add_argument(
+        "--lengths", metavar="L", nargs="+", type=int, help="lengths to measure with --windows, by default 1 8 32 64"
+    )
+    parser.add_argument("--json", action="store_true", help="print what --windows measured as JSON")
     add_sets(parser)
     add_plugins(parser)
     example(
-        parser, "visioncore doctor", "visioncore doctor --find-batch configs/demo.yaml --set sampler.batch_size=4096"
+        parser,
+        "visioncore doctor",
+        "visioncore doctor --find-batch configs/demo.yaml --set sampler.batch_size=4096",
+        "visioncore doctor --windows configs/demo.yaml --lengths 1 25",
     )
 
 
@@ -37,11 +51,14 @@ def run(arguments: argparse.Namespace) -> int:
     """Print what was found; what is wrong begins with '!!'."""
     if arguments.find_batch:
         return _find_batch(arguments)
+    if arguments.windows:
+        return _windows(arguments)
     if arguments.sets:
-        raise UsageError(Problem(what="--set changes a run, and no run is named", todo="add --find-batch RUN.yaml"))
+        todo = "add --find-batch RUN.yaml or --windows RUN.yaml"
+        raise UsageError(Problem(what="--set changes a run, and no run is named", todo=todo))
     rows = [("system", platform.platform()), ("python", platform.python_version())]
     rows += [(name, _version(name)) for name in _LIBRARIES]
-    rows += [*_devices(), *_machine(), ("folder", _folder())]
+    rows += [*_devices(), *_machine(), ("folder", _folder()), ("gather", _gather())]
     for plugin in registry_of(arguments).plugins:
         state = f"!! broken: {plugin.error}" if plugin.status == "broken" else plugin.status
         rows.append((f"plugin {plugin.name}", f"{plugin.origin}{' (editable)' if plugin.editable else ''}: {state}"))
@@ -75,6 +92,42 @@ def _find_batch(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _windows(arguments: argparse.Namespace) -> int:
+    from visioncore_engine.layouts import LENGTHS, compare_lengths
+
+    lengths = arguments.lengths or LENGTHS
+    if min(lengths) < 1:
+        raise UsageError(Problem(what="a window holds at least one prediction", given=str(min(lengths))))
+    job = {
+        "paths": [arguments.windows],
+        "sets": sets_of(arguments),
+        "plugin_files": arguments.plugin,
+        "block": arguments.block,
+    }
+    rows = compare_lengths(job, lengths=lengths)
+    if arguments.json:
+        print(json.dumps([row.plain() for row in rows], indent=1))
+        return 0
+    first = next(row for row in rows if not row.refused)
+    heads = ("length", "predictions/s", "gain", "frames read", "valid", "difference")
+    table = [heads, *(_window_row(row, first) for row in rows if not row.refused)]
+    print("\n".join("  ".join(f"{cell:>13}" for cell in row) for row in table))
+    print(
+        "\nframes read: input frames per prediction; valid: predictions that count among all that are computed;\n"
+        f"difference: of predictions to those at length {first.length}, in float64, over the largest of them"
+    )
+    for row in rows:
+        if row.refused:
+            print(f"\nlength {row.length} is refused: {row.refused}")
+    return 0
+
+
+def _window_row(row: Row, first: Row) -> tuple[str, ...]:
+    apart = "not compared" if row.difference is None else f"{row.difference:.1e}"
+    gain = f"{row.per_second / first.per_second:.2f}"
+    return (str(row.length), f"{row.per_second:.0f}", gain, f"{row.frames_read:.2f}", f"{row.valid_share:.1%}", apart)
+
+
 def _tell(size: int, num_bytes: int) -> None:
     memory = f", {num_bytes / 2**30:.1f} GiB" if num_bytes else ""
     print(f"{size} fits{memory}", flush=True)
@@ -106,6 +159,15 @@ def _machine() -> Iterator[tuple[str, str]]:
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     yield "processors", f"{usable} usable of {os.cpu_count()}"
     yield "OMP_NUM_THREADS", os.environ.get("OMP_NUM_THREADS", "not set")
+
+
+def _gather() -> str:
+    try:
+        from visioncore_engine.data import native
+    except Exception as error:  # noqa: BLE001 - a broken installation is what a doctor has to report
+        return f"!! NumPy cannot be used: {type(error).__name__}: {error}"
+    reason = native.use("auto")
+    return f"by torch, nothing can be compiled: {reason}" if reason else "compiled"
 
 
 def _folder() -> str:

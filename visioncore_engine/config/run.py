@@ -74,6 +74,16 @@ class LoaderOptions(Options):
         description="how inputs travel from memory to the device: as they are stored (8-bit frames stay 8-bit), or as "
         "values; models and transforms see float32 in any case",
     )
+    home: Literal["auto", "device", "shared", "mapped"] = Field(
+        "auto",
+        description="where frames live: on the device, in memory that all processes of a host share, or where they "
+        "were opened (files are memory-mapped); auto measures what is free and says what it chose",
+    )
+    gather: Literal["auto", "compiled", "torch"] = Field(
+        "auto",
+        description="how windows are read: by a library that is compiled once, where there is a C compiler, or by "
+        "torch; the numbers are the same",
+    )
     prefetch: int = Field(
         2, ge=0, description="training batches read ahead by a background thread; 0 reads in the step"
     )

@@ -65,7 +65,13 @@ class DatasetFacts:
 
 
 class Dataset(Protocol):
-    """Opened data: headers read and preparations fitted, on training frames only; windows are read on demand."""
+    """Opened data: headers read and preparations fitted, on training frames only; windows are read on demand.
+
+    Frames may be brought to another home (``loader.home``) where a dataset also has ``large_arrays()``, the arrays that
+    windows are read from by a name each, and ``replace_arrays(arrays)``, which has it read from others from then on: a
+    NumPy array that all processes of the host share, or a tensor on the device, of any of them
+    (`visioncore_engine.data.window_frames` reads from either).
+    """
 
     groups: tuple[GroupSpec, ...]
 

@@ -12,7 +12,7 @@ import torch
 from visioncore_engine.contracts import Batch, Dataset, Encoding, Group, Index, Source
 from visioncore_engine.errors import DataError, Problem
 
-__all__ = ["Dtype", "build_index", "gather", "open_sources", "owners", "read", "share"]
+__all__ = ["Dtype", "build_index", "gather", "on_its_way", "open_sources", "owners", "read", "share"]
 
 Dtype = Literal["stored", "bfloat16", "float32"]
 
@@ -132,6 +132,11 @@ def read(source: Source, items: np.ndarray, dtype: Dtype = "stored") -> Group:
     return _rounded(group.decoded()) if dtype == "bfloat16" else group
 
 
+def on_its_way(dtype: Dtype, device: torch.device) -> Dtype:
+    """As what to read inputs for a device: for a CPU they do not travel, and become values while they are read."""
+    return "float32" if dtype == "stored" and device.type == "cpu" else dtype
+
+
 def _rounded(group: Group) -> Group:
     plain = torch.ones((1,) * group.inputs.ndim)
     return replace(group, inputs=group.inputs.bfloat16(), encoding=Encoding(plain, torch.zeros_like(plain)))
@@ -144,5 +149,7 @@ def _shown(items: np.ndarray) -> str:
 
 def share(items: np.ndarray, part: int, parts: int) -> np.ndarray:
     """Contiguous share `part` of `parts` of a batch; shares differ by at most one window and may be empty."""
+    if parts == 1:
+        return items
     bounds = np.linspace(0, len(items), parts + 1).astype(np.int64)
     return items[bounds[part] : bounds[part + 1]]

@@ -46,6 +46,8 @@ class PlanLoader:
         Called at the first ``next`` of an epoch: (epoch, first step).
     dtype
         Of inputs until they are on the device, as for `index.read`.
+    send
+        Sends a micro-batch ahead to the device (`staging.Staging`); None leaves that to the step.
     rank, world_size
         This process among all.
     """
@@ -60,9 +62,11 @@ class PlanLoader:
         prefetch: int,
         start: Callable[[], tuple[int, int]],
         dtype: Dtype = "stored",
+        send: Callable[[Batch], Batch] | None = None,
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
+        self._send = send
         self._index, self._sampler = index, sampler
         self._accumulate, self._prefetch, self._start = accumulate, prefetch, start
         self._weigh, self._dtype = weigh, dtype
@@ -96,7 +100,10 @@ class PlanLoader:
             gather(self._index, share(share(items, micro, self._accumulate), self._rank, self._world_size), self._dtype)
             for micro in range(self._accumulate)
         ]
-        return PlanStep(position, micros, self._weigh(micros), owners(self._index, items))
+        weights = self._weigh(micros)
+        if self._send is not None:
+            micros = [self._send(micro) for micro in micros]
+        return PlanStep(position, micros, weights, owners(self._index, items))
 
     def state_dict(self) -> dict[str, int]:
         """Nothing: the place in the plan is Lightning's counters, so the loader cannot disagree with them."""

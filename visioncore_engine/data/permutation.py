@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from visioncore_engine.data import native
 from visioncore_engine.data.draws import Key, mix, seed_sequence
 
 __all__ = ["Permutation"]
@@ -67,7 +68,12 @@ class Permutation:
         positions = np.asarray(positions, dtype=np.int64)
         if positions.size and (positions.min() < 0 or positions.max() >= self.size):
             raise IndexError(f"positions must lie in 0 … {self.size - 1}")
-        values = self._rounds(positions.ravel().astype(np.uint64))
+        values = positions.ravel().astype(np.uint64)
+        if (library := native.library()) is not None:
+            a, b = map(int, self._sides)
+            native.call(library.permute, values, values.size, self.size, a, b, self._keys, len(self._keys))
+            return values.astype(np.int64).reshape(positions.shape)
+        values = self._rounds(values)
         while (outside := np.flatnonzero(values >= np.uint64(self.size))).size:
             values[outside] = self._rounds(values[outside])
         return values.astype(np.int64).reshape(positions.shape)

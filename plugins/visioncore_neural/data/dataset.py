@@ -7,10 +7,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from visioncore_engine.contracts import DatasetFacts, PreparationFacts, Table
 from visioncore_engine.errors import ConfigError, DataError, Problem
 from visioncore_engine.options import Choice
+from visioncore_neural.data.arrays import Array
 from visioncore_neural.data.checks import input_problems, response_problems, split_problems
 from visioncore_neural.data.fingerprint import recording_fingerprint
 from visioncore_neural.data.group import group_of
@@ -80,6 +82,7 @@ class RecordingsDataset:
             for session in self._sessions
         )
         self._sources: dict[tuple[str, int], tuple[SessionSource, ...]] = {}
+        self._kept: dict[str, Tensor] = {}  # stimuli on the device, by session
         self._predictable: dict[tuple[int, int], np.ndarray] = {}
         self._history = options.window.history if isinstance(options.window.history, int) else 0
 
@@ -91,7 +94,8 @@ class RecordingsDataset:
         ]
         if problems:
             raise DataError(*problems)
-        split = assign_split(recording, rule) if recording.split is None else np.asarray(recording.split, dtype=np.int8)
+        # A copy: a view of a map would keep its file open, one for each session.
+        split = assign_split(recording, rule) if recording.split is None else np.array(recording.split, dtype=np.int8)
         train = (split == SPLITS["train"]) & (np.asarray(recording.trial) >= 0) & recording.valid_frames()
         if not train.any():
             raise DataError(
@@ -105,6 +109,21 @@ class RecordingsDataset:
             state[choice.id] = preparation.fit(recording, train) if known is None else known[choice.id]
             recording = preparation.apply(recording, state[choice.id])
         return _Session(recording, split, state)
+
+    def large_arrays(self) -> dict[str, Array]:
+        """Give the stimuli, by session."""
+        return {session.recording.name: session.recording.stim for session in self._sessions}
+
+    def replace_arrays(self, arrays: Mapping[str, np.ndarray | Tensor]) -> None:
+        """Read the stimuli of some sessions from here instead; tensors are gathered where they are."""
+        self._kept |= {name: array for name, array in arrays.items() if isinstance(array, Tensor)}
+        self._sessions = tuple(
+            replace(session, recording=replace(session.recording, stim=array))
+            if isinstance(array := arrays.get(session.recording.name), np.ndarray)
+            else session
+            for session in self._sessions
+        )
+        self._sources.clear()
 
     def sources(self, split: str, history: int) -> Sequence[SessionSource]:
         """One source per session, in the order of `groups`.
@@ -169,6 +188,7 @@ class RecordingsDataset:
             predictable,
             history=history,
             length=length,
+            kept=self._kept.get(session.recording.name),
         )
 
     def _stretches(self, index: int) -> Stretches:

@@ -8,15 +8,17 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from numpy.lib.stride_tricks import as_strided
 from torch import Tensor
 
 from visioncore_engine.contracts import Encoding, Group, GroupSpec
+from visioncore_engine.data import window_frames, window_values, with_blank
 from visioncore_engine.errors import DataError, Problem
 from visioncore_neural.data.windows import Windows, needed_frames
-from visioncore_neural.recording import PREVIOUS, Recording
+from visioncore_neural.recording import PREVIOUS, Affine, Recording
 
 __all__ = ["SessionSource"]
+
+_FROM_WIDE = (np.uint16, np.int32, np.float32)  # not smaller than values, or not known to torch, but quickly read
 
 
 class SessionSource:
@@ -36,6 +38,8 @@ class SessionSource:
         bool (T,), frames that have all their history.
     history, length
         Frames before the first prediction, predictions of a window.
+    kept
+        The stored stimulus, (T, C, H, W), on the device that wants it; None to read that of the recording.
     """
 
     def __init__(
@@ -48,12 +52,15 @@ class SessionSource:
         *,
         history: int,
         length: int,
+        kept: Tensor | None = None,
     ) -> None:
         self.group, self.recording, self.windows = group, recording, windows
         self.num_items = len(windows)
         self.frames_per_item = length
         self._index, self._predictable, self._history = index, predictable, history
+        self._length = history + length
         self._reads_inputs = True
+        self._kept = kept
 
     def without_inputs(self) -> SessionSource:
         """Give the same windows with inputs (B, 0, T, H, W): the stimulus is not read."""
@@ -85,7 +92,7 @@ class SessionSource:
 
     def gather(self, items: np.ndarray) -> Group:
         """Read windows: `stored`, with float32 values as inputs."""
-        return self.stored(items).decoded()
+        return self._read(items, decoded=True)
 
     def stored(self, items: np.ndarray) -> Group:
         """Read windows, with inputs as they are stored where that is smaller than float32.
@@ -107,6 +114,9 @@ class SessionSource:
         DataError
             For a window that does not exist.
         """
+        return self._read(items, decoded=False)
+
+    def _read(self, items: np.ndarray, *, decoded: bool) -> Group:
         items = np.asarray(items, dtype=np.int64)
         if items.size and not (items.min() >= 0 and items.max() < self.num_items):
             raise DataError(
@@ -117,21 +127,21 @@ class SessionSource:
                 )
             )
         frames, mask = self._predicted(items)
-        needed = needed_frames(np.asarray(mask.any(-1)), self._history)
-        window = self.windows.first[items][:, None] + np.arange(-self._history, self.frames_per_item)
-        read = np.minimum(window, self.recording.num_frames - 1)  # what lies past the end is not needed
-        inside = np.maximum(frames, 0)
-        robs = np.where(mask, self.recording.counts(inside), 0)
-        inputs, encoding = self._inputs(read, needed)
+        predicted = np.asarray(mask[..., 0] if mask.shape[-1] == 1 else mask.any(-1))
+        blank = None if predicted.all() else _unless_all(needed_frames(predicted, self._history))
+        first = self.windows.first[items] - self._history
+        robs = self.recording.counts(np.maximum(frames, 0))
+        robs = robs if mask.all() else np.where(mask, robs, 0)
+        inputs, encoding = self._inputs(first, blank, decoded=decoded)
         return Group(
             name=self.group.name,
             index=self._index,
             inputs=inputs,
             encoding=encoding,
-            targets={"robs": torch.from_numpy(robs.astype(np.float32))},
+            targets={"robs": torch.from_numpy(robs.astype(np.float32, copy=False))},
             mask=torch.from_numpy(mask),
             items=torch.from_numpy(items),
-            side={name: self._side(name, read, needed) for name in self.group.side},
+            side={name: self._side(name, first, blank) for name in self.group.side},
             tags={name: torch.from_numpy(tag) for name, tag in self._tags(frames).items()},
         )
 
@@ -185,30 +195,46 @@ class SessionSource:
         counts = (frames >= 0) & self._predictable[inside]
         return frames, counts[..., None] & self.recording.validity(inside)
 
-    def _inputs(self, read: np.ndarray, needed: np.ndarray) -> tuple[Tensor, Encoding | None]:
-        """Frames (B, C, T, H, W), and what they stand for."""
+    def _inputs(self, first: np.ndarray, blank: np.ndarray | None, *, decoded: bool) -> tuple[Tensor, Encoding | None]:
+        """Frames (B, C, T, H, W), and what they stand for where that is left to be done."""
         if not self._reads_inputs:
-            return torch.zeros((len(read), 0, read.shape[1], *self.recording.stim.shape[2:])), None
+            return torch.zeros((len(first), 0, self._length, *self.recording.stim.shape[2:])), None
+        if self._encoding is None:
+            return self._values("stim", first, blank).transpose(1, 2).contiguous(), None
+        frames = np.asarray(self.recording.stim) if self._kept is None else self._kept
+        if decoded or (self._kept is None and self.recording.encoding("stim") is None):
+            return window_values(frames, first, self._length, self._encoding, blank), None
+        stored = window_frames(frames, first, self._length)
+        encoding = with_blank(self._encoding, blank)
+        return stored, encoding if self._kept is None else encoding.to(stored.device)
+
+    @cached_property
+    def _encoding(self) -> Encoding | None:
+        """What stored frames stand for; None where they are values, or only NumPy makes values of them."""
         affine = self.recording.encoding("stim")
+        if affine is None and (self._kept is not None or self.recording.stim.dtype in _FROM_WIDE):
+            affine = self.recording.affine.get("stim", None if self._kept is None else Affine())
         if affine is None:
-            return _sequence(self._values("stim", read, needed)), None
-        frames = _take(np.asarray(self.recording.stim), read)
-        scale, offset = (_broadcastable(value) for value in (affine.scale, affine.offset))
-        blank = None if needed.all() else torch.from_numpy(~needed)[:, None, :, None, None]
-        return _sequence(torch.from_numpy(frames)), Encoding(scale, offset, blank)
+            return None
+        encoding = Encoding(_broadcastable(affine.scale), _broadcastable(affine.offset))
+        return encoding if self._kept is None else encoding.to(self._kept.device)
 
-    def _side(self, name: str, read: np.ndarray, needed: np.ndarray) -> Tensor:
+    def _side(self, name: str, first: np.ndarray, blank: np.ndarray | None) -> Tensor:
         if name != PREVIOUS:
-            return self._values(name, read, needed)
-        values = self.recording.previous(read)
-        values[~needed] = 0.0
-        return torch.from_numpy(values)
+            return self._values(name, first, blank)
+        return _blanked(torch.from_numpy(self.recording.previous(self._read_frames(first))), blank)
 
-    def _values(self, key: str, read: np.ndarray, needed: np.ndarray) -> Tensor:
-        values = self.recording.values(key, read)
-        if not needed.all():
-            values[~needed] = 0.0
-        return torch.from_numpy(values)
+    def _values(self, key: str, first: np.ndarray, blank: np.ndarray | None) -> Tensor:
+        """Values of an array in windows, float32 (B, T, …)."""
+        array = self.recording.array(key)
+        if array.dtype == np.float32 and key not in self.recording.affine:
+            rows = np.asarray(array)[:, None]
+            return _blanked(window_frames(rows, first, self._length)[:, 0], blank)
+        return _blanked(torch.from_numpy(self.recording.values(key, self._read_frames(first))), blank)
+
+    def _read_frames(self, first: np.ndarray) -> np.ndarray:
+        """Frames of windows, int64 (B, T); what lies past the end is not needed, the last frame stands for it."""
+        return np.asarray(np.minimum(first[:, None] + np.arange(self._length), self.recording.num_frames - 1))
 
     def _tags(self, frames: np.ndarray) -> dict[str, np.ndarray]:
         tags = {"frame": frames}
@@ -223,24 +249,19 @@ class SessionSource:
         return [np.arange(i, min(i + size, self.num_items)) for i in range(0, self.num_items, size)]
 
 
-def _take(array: np.ndarray, read: np.ndarray) -> np.ndarray:
-    """``array[read]`` for read (B, T); windows of frames that follow each other are copied as one run of bytes."""
-    length, size = read.shape[1], array[:1].size
-    runs = array.flags.c_contiguous and bool((read == read[:, :1] + np.arange(length)).all())
-    if not runs or size == 0:
-        return array.take(read, axis=0)
-    # Overlapping rows, indexed: `take` would first copy all of them.
-    windows = as_strided(
-        array, (len(array) - length + 1, length * size), (array.strides[0], array.itemsize), writeable=False
-    )
-    return np.asarray(windows[read[:, 0]]).reshape(*read.shape, *array.shape[1:])
+def _unless_all(needed: np.ndarray) -> np.ndarray | None:
+    """Frames that are not needed; None where all are."""
+    return None if needed.all() else ~needed
+
+
+def _blanked(values: Tensor, blank: np.ndarray | None) -> Tensor:
+    """Values (B, T, …), zero where `blank` (B, T) says so."""
+    if blank is not None:
+        values[torch.from_numpy(blank)] = 0.0
+    return values
 
 
 def _broadcastable(value: np.ndarray) -> Tensor:
-    """A scalar or (C, 1, 1) to float32 (1, C, 1, 1, 1), C or 1."""
-    return torch.from_numpy(value.astype(np.float32).reshape(1, -1, 1, 1, 1))
-
-
-def _sequence(values: Tensor) -> Tensor:
-    """(B, T, C, H, W) to (B, C, T, H, W); no copy where there is one channel."""
-    return values.transpose(1, 2).contiguous()
+    """A scalar, or what broadcasts to a frame (C, H, W), to float32 of five axes: (B, C, T, H, W)."""
+    framed = np.asarray(value, np.float32).reshape((1,) * (3 - value.ndim) + value.shape)
+    return torch.from_numpy(framed[None, :, None])
