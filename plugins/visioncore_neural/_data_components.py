@@ -64,6 +64,66 @@ COMPONENTS: Mapping[str, tuple[Component, ...]] = {
             options=f"{_OPTIONS}.preparation:VelocityOptions",
             build="visioncore_neural.preparations.velocity:Velocity",
         ),
+        Component(
+            name="max_norm",
+            summary="each channel divided by its largest magnitude in the training frames",
+            options=f"{_OPTIONS}.preparation:MaxNormOptions",
+            build="visioncore_neural.preparations.affine:MaxNorm",
+        ),
+        Component(
+            name="symlog",
+            summary="sign(x) log(1 + |x|)",
+            options=f"{_OPTIONS}.preparation:SymlogOptions",
+            build="visioncore_neural.preparations.pointwise:Symlog",
+        ),
+        Component(
+            name="split_relu",
+            summary="behavior channels split into their positive and negative parts",
+            options=f"{_OPTIONS}.preparation:SplitReLUOptions",
+            build="visioncore_neural.preparations.pointwise:SplitReLU",
+        ),
+        Component(
+            name="difference",
+            summary="difference to the frame before, within trials",
+            options=f"{_OPTIONS}.preparation:DifferenceOptions",
+            build="visioncore_neural.preparations.in_time:Difference",
+        ),
+        Component(
+            name="smooth",
+            summary="Gaussian running mean within trials",
+            options=f"{_OPTIONS}.preparation:SmoothOptions",
+            build="visioncore_neural.preparations.in_time:Smooth",
+        ),
+        Component(
+            name="temporal_basis",
+            summary="the recent past of a side input under a temporal basis",
+            options=f"{_OPTIONS}.preparation:SideBasisOptions",
+            build="visioncore_neural.preparations.in_time:TemporalBasis",
+        ),
+        Component(
+            name="whitening",
+            summary="flat spatial spectrum of every frame (Olshausen & Field, 1996)",
+            options=f"{_OPTIONS}.preparation:WhiteningOptions",
+            build="visioncore_neural.preparations.whitening:Whitening",
+        ),
+        Component(
+            name="downsample",
+            summary="so many frames become one, by a rule for each array",
+            options=f"{_OPTIONS}.preparation:DownsampleOptions",
+            build="visioncore_neural.preparations.downsample:Downsample",
+        ),
+        Component(
+            name="select_units",
+            summary="units by id or by a table of their qualities",
+            options=f"{_OPTIONS}.preparation:SelectUnitsOptions",
+            build="visioncore_neural.preparations.units:SelectUnits",
+        ),
+        Component(
+            name="missing_pct",
+            summary="responses do not count where a spike sorter misses spikes",
+            options=f"{_OPTIONS}.preparation:MissingOptions",
+            build="visioncore_neural.preparations.units:MissingPct",
+        ),
     ),
     "sampler": (
         Component(

@@ -102,6 +102,8 @@ def test_missing_behavior_for_a_modulator_that_needs_it_has_its_line(home):
     assert "data.prepare.velocity: cannot differentiate behavior" in told(
         "data.prepare=[{name: velocity, of: behavior}]"
     )
+    assert "data.prepare.split_relu: cannot change behavior" in told("data.prepare=[split_relu, velocity]")
+    resolve(["run.yaml"], sets=["data.prepare=[velocity, split_relu]"]).check_data()
 
 
 def test_sessions_of_one_name_or_another_rate_are_refused(home):
