@@ -44,6 +44,24 @@ COMPONENTS: Mapping[str, tuple[Component, ...]] = {
             options=f"{_OPTIONS}.reader:ArchiveOptions",
             build="visioncore_neural.data.readers:Hdf5",
         ),
+        Component(
+            name="nwb",
+            summary="Neurodata Without Borders: a stimulus, spikes or series (extra: nwb)",
+            options=f"{_OPTIONS}.reader:NwbOptions",
+            build="visioncore_neural.data.nwb:Nwb",
+        ),
+        Component(
+            name="sensorium",
+            summary="file trees of the Sensorium competitions and of neuralpredictors",
+            options=f"{_OPTIONS}.reader:SensoriumOptions",
+            build="visioncore_neural.data.sensorium:Sensorium",
+        ),
+        Component(
+            name="dset",
+            summary="VisionCore's .dset files: covariates and metadata, saved by torch",
+            options=f"{_OPTIONS}.reader:ArchiveOptions",
+            build="visioncore_neural.data.dset:Dset",
+        ),
     ),
     "preparation": (
         Component(

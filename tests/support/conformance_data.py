@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from datetime import UTC, datetime
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +136,70 @@ def write_hdf5(folder: Path, recording: Recording) -> Path:
     return path
 
 
+def write_dset(folder: Path, recording: Recording) -> Path:
+    path = folder / "m1_a.dset"
+    arrays = {name: torch.from_numpy(np.array(array)) for name, array in recording.arrays().items()}
+    covariates = {**arrays, "t_bins": torch.arange(recording.num_frames, dtype=torch.float64) * recording.dt}
+    said = {"sess": recording.name, "subject": recording.subject, "cids": list(range(recording.num_units))}
+    torch.save({"covariates": covariates, "metadata": said}, path)
+    return path
+
+
+def write_sensorium(folder: Path, recording: Recording) -> Path:
+    path = folder / recording.name
+    trials = np.asarray(recording.trial)
+    names = {number: "oracle" if name == "repeats" else name for name, number in SPLITS.items()}
+    rows = {"responses": recording.robs, "behavior": recording.behavior, "pupil_center": recording.eyepos}
+    for number in np.unique(trials):
+        inside = trials == number
+        arrays = {name: np.asarray(array)[inside].T for name, array in rows.items()}
+        arrays["videos"] = np.asarray(recording.stim)[inside, 0].transpose(1, 2, 0)
+        for name, array in arrays.items():
+            (path / "data" / name).mkdir(parents=True, exist_ok=True)
+            np.save(path / "data" / name / f"{number}.npy", array)
+    for name in ("trials", "neurons"):
+        (path / "meta" / name).mkdir(parents=True)
+    first = np.unique(trials, return_index=True)[1]
+    np.save(path / "meta" / "trials" / "tiers.npy", [names[split] for split in np.asarray(recording.split)[first]])
+    np.save(path / "meta" / "neurons" / "unit_ids.npy", recording.units)
+    return path
+
+
+def write_nwb(folder: Path, recording: Recording) -> Path:
+    from pynwb import NWBHDF5IO, NWBFile, TimeSeries
+    from pynwb.behavior import SpatialSeries
+    from pynwb.file import Subject
+
+    start = datetime(2020, 1, 1, tzinfo=UTC)
+    file = NWBFile("a session", "an id", start, session_id=recording.name, subject=Subject(subject_id="m1"))
+    times = np.arange(recording.num_frames) * recording.dt
+    for name, unit in (("movie", "a.u."), ("other", "a.u.")):
+        stim = np.asarray(recording.stim)[:, 0] + (name == "other")
+        file.add_stimulus(TimeSeries(name=name, data=stim, unit=unit, timestamps=times))
+    side = {"data": np.asarray(recording.behavior), "unit": "a.u.", "timestamps": times}
+    file.add_acquisition(TimeSeries(name="behavior", **side))
+    file.add_acquisition(TimeSeries(name="rates", **{**side, "data": np.abs(np.asarray(recording.behavior))}))
+    gaze = np.asarray(recording.eyepos)
+    file.add_acquisition(SpatialSeries(name="gaze", data=gaze, timestamps=times, reference_frame="screen"))
+    names = {number: name for name, number in SPLITS.items()}
+    file.add_trial_column("split", "split")
+    file.add_trial_column("other", "another split")
+    length = len(times) // 10
+    for trial in range(10):
+        word = names[int(recording.split[trial * length])]
+        stop = times[(trial + 1) * length - 1] + recording.dt
+        file.add_trial(start_time=times[trial * length], stop_time=stop, split=word, other="train")
+    file.add_epoch(start_time=times[3], stop_time=times[90])
+    file.add_unit_column("label", "label")
+    for unit, name in enumerate(recording.units):
+        spikes = np.repeat(times + 0.5 * recording.dt, np.asarray(recording.robs)[:, unit])
+        file.add_unit(spike_times=spikes, label=name)
+    path = folder / "m1_a.nwb"
+    with NWBHDF5IO(str(path), "w") as out:
+        out.write(file)
+    return path
+
+
 REPEATED = np.asarray(example_recording().split) == SPLITS["repeats"]
 ARCHIVED = {
     "behavior": None,
@@ -141,7 +207,59 @@ ARCHIVED = {
     "eyepos": None,
     "valid": np.asarray(example_recording().valid) | REPEATED,  # archives bring no mask of their repeats
 }
-ARCHIVE_VARIANTS = {"keys": {"valid": None}, "axes": "TCWH", "session": "m9_z", "subject": "m9"}
+
+
+def shared_stimulus(num_frames: int) -> Given:
+    """One of two files beside the session, which then brings no stimulus itself."""
+    paths = []
+    for seed in (3, 4):
+        paths.append(str(fresh_folder() / "stimulus.npy"))
+        np.save(paths[-1], np.asarray(example_recording(seed).stim)[:num_frames])
+    return Given(paths[0], stimulus=paths[1], keys={"stim": None})
+
+
+ARCHIVE_VARIANTS = {
+    "stimulus": shared_stimulus(160),
+    "keys": {"valid": None},
+    "axes": "TCWH",
+    "session": "m9_z",
+    "subject": "m9",
+}
+
+
+TREES = {"valid": np.ones(200, bool), "degrees_per_pixel": None, "kind": "rates", "dt": 0.05}
+TREES |= {
+    "robs": np.asarray(example_recording().robs, np.float32),
+    "behavior_names": ("pupil_dilation", "running_speed"),
+}
+TREE = {"dt": 0.05, "subject": "m1"}
+TREE_VARIANTS = {
+    "tiers": {"test": "none"},
+    "behavior_names": ["a", "b"],
+    "session": "m9_z",
+    "subject": "m9",
+}
+DSET = {"degrees_per_pixel": None, "units": ("0", "1", "2"), "behavior_names": ("channel_0", "channel_1")}
+NWBS = {
+    "valid": np.ones(200, bool),
+    "degrees_per_pixel": None,
+    "behavior_names": ("behavior_0", "behavior_1"),
+    "repeat_frame": None,
+    "repeat_trial": None,
+}
+NWB = {"stimulus": "movie", "unit_id": "label", "behavior": ["behavior"], "eyepos": "gaze", "split": "split"}
+NWB_VARIANTS = {
+    "stimulus": "other",
+    "axes": "TWH",
+    "responses": "rates",
+    "unit_id": "id",
+    "behavior": ["rates"],
+    "eyepos": "rates",
+    "intervals": Given("epochs", split=""),
+    "split": "other",
+    "session": "m9_z",
+    "subject": "m9",
+}
 
 
 # -- preparations
@@ -364,6 +482,19 @@ CASES: tuple[Case, ...] = (
     Case("reader", "folder", scene=reader_scene(write_folder)),
     Case("reader", "npz", variants=ARCHIVE_VARIANTS, scene=reader_scene(write_npz, **ARCHIVED)),
     Case("reader", "hdf5", variants=ARCHIVE_VARIANTS, scene=reader_scene(write_hdf5, **ARCHIVED)),
+    Case(
+        "reader",
+        "dset",
+        variants={**ARCHIVE_VARIANTS, "stimulus": shared_stimulus(200)},
+        inert={"repeats": "such a file has the presentations of a clip in their place"},
+        scene=reader_scene(write_dset, **DSET),
+    ),
+    Case("reader", "sensorium", options=TREE, variants=TREE_VARIANTS, scene=reader_scene(write_sensorium, **TREES)),
+    *(
+        [Case("reader", "nwb", options=NWB, variants=NWB_VARIANTS, scene=reader_scene(write_nwb, **NWBS))]
+        if find_spec("pynwb")
+        else []
+    ),
     Case("preparation", "pixel_norm", scene=preparation_scene),
     Case("preparation", "standardize", options={"of": ["stim", "behavior"]}, scene=preparation_scene),
     Case("preparation", "velocity", scene=preparation_scene),
