@@ -33,7 +33,10 @@ LAYERS = {
     "num_groups": Given(2, norm="frame_group", num_groups=1),
     "window_power": Given(2.0, window="space", window_power=1.0),
     "norm": "frame_rms",
+    "order": ["norm", "convolution", "activation", "dropout", "pool"],
+    "sharpness": Given(3.0, activation="bsoftplus", sharpness=1.0),
     "pool": "blur",
+    "pool_to": Given([2, 3], pool="adaptive_max", pool_to=[2, 2]),
     "pool_size": Given(3, pool="max", pool_size=2),
     "squeeze": 2,
 }
@@ -45,7 +48,7 @@ RESIDUAL = {
     "activate_sum": False,
     "stride": [2, 1, 1],
 }
-KERNELS = {"window_power": Given(2.0, window="time", window_power=1.0)}
+KERNELS = {"bands": 1.0, "window_power": Given(2.0, window="time", window_power=1.0)}
 ENCODER = {
     "adapter": {"name": "affine", "grid_size": 5},
     "core": [

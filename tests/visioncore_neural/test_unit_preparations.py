@@ -7,7 +7,7 @@ import pytest
 from neural_recordings import choice, dataset, make
 
 from visioncore_engine.contracts import PreparationFacts
-from visioncore_engine.errors import DataError
+from visioncore_engine.errors import ConfigError, DataError
 
 TRAIN = np.repeat([True, False], 120)
 
@@ -50,6 +50,8 @@ def test_an_unknown_unit_or_session_is_named_with_the_nearest():
         build("select_units", ids={"m1_a": ["u7"]}).fit(make(), TRAIN)
     with pytest.raises(DataError, match=r"does not name session 'm1_a'; it names m2_a"):
         build("select_units", ids={"m2_a": ["u0"]}).fit(make(), TRAIN)
+    with pytest.raises(ConfigError, match="ids: must say which units are kept"):
+        build("select_units")
     # a unit that a checkpoint knows and the recording lacks
     with pytest.raises(DataError, match=r"units: the session has no such unit .got 'u2'"):
         build("select_units", ids={"m1_a": ["u0"]}).apply(make(num_units=2), {"units": ["u2"]})

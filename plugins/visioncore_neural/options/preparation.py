@@ -144,10 +144,8 @@ class SelectUnitsOptions(Options):
     at_most: dict[str, float] = Field(default_factory=dict, description="columns of `table` and their highest value")
 
     @model_validator(mode="after")
-    def _says_something(self) -> SelectUnitsOptions:
+    def _bounds_have_a_table(self) -> SelectUnitsOptions:
         bounds = bool(self.at_least or self.at_most)
-        if self.ids is None and self.table is None:
-            raise ValueError("say which units: `ids`, or `table` with `at_least` or `at_most`")
         if bounds != (self.table is not None):
             raise ValueError("`table` needs a bound (`at_least`, `at_most`), and a bound needs `table`")
         return self

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from visioncore_engine.contracts import PreparationFacts
-from visioncore_engine.errors import DataError, Problem, nearest
+from visioncore_engine.errors import ConfigError, DataError, Problem, nearest
 from visioncore_neural.options.preparation import MissingOptions, SelectUnitsOptions
 from visioncore_neural.recording import Recording
 
@@ -28,9 +28,17 @@ class SelectUnits:
     ----------
     options, facts
         Which units, and the group.
+
+    Raises
+    ------
+    ConfigError
+        Where nothing says which.
     """
 
     def __init__(self, options: SelectUnitsOptions, facts: PreparationFacts) -> None:
+        if options.ids is None and options.table is None:
+            todo = "`ids`, or `table` with `at_least` or `at_most`"
+            raise ConfigError(Problem(key="ids", what="must say which units are kept", given="all", todo=todo))
         self._options, self._group = options, facts.group
 
     def fit(self, recording: Recording, train: np.ndarray) -> dict[str, Any]:
