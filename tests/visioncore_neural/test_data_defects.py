@@ -4,6 +4,7 @@ they are about.
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -34,17 +35,16 @@ def test_a28b_whatever_history_is_served_every_frame_of_it_lies_in_the_trial_and
     """Validity is derived from what is served, after all preparations; no index can be negative and wrap."""
     trial = np.searchsorted(np.sort(cuts), np.arange(120), side="right")
     split = np.random.default_rng(seed).integers(0, 2, trial.max() + 1)[trial]
-    split[trial == 0] = 0
+    split[trial == trial[60]] = 0
     marks = (10 * trial + split).astype(np.float32)[:, None, None, None]  # a frame says where it lies
     recording = make(frames=120, stim=marks + 1, trial=trial, split=split, valid=np.ones(120, bool))
     prepare = [choice("preparation", "downsample", factor=factor)] if factor > 1 else []
-    opened = dataset(recording, prepare=prepare, window={"length": length})
     for name, number in (("train", 0), ("validation", 1)):
         try:
-            (source,) = opened.sources(name, history)
+            (source,) = dataset(recording, prepare=prepare, window={"length": length}).sources(name, history)
         except DataError as error:
-            assert name == "train"
-            assert "no training window" in str(error)  # noqa: PT017 - with some draws it has, with others not
+            # With some draws there is something to train on, with others there is not.
+            assert re.search("no training window|no valid training frame", str(error))  # noqa: PT017 - as said
             continue
         if not source.num_items:
             continue
