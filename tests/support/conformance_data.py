@@ -142,6 +142,8 @@ def write_hdf5(folder: Path, recording: Recording) -> Path:
 def write_dset(folder: Path, recording: Recording) -> Path:
     path = folder / "m1_a.dset"
     arrays = {name: torch.from_numpy(np.array(array)) for name, array in recording.arrays().items()}
+    frame = arrays["repeat_frame"].double()
+    arrays["repeat_frame"] = torch.where(frame < 0, torch.nan, frame)
     covariates = {**arrays, "t_bins": torch.arange(recording.num_frames, dtype=torch.float64) * recording.dt}
     said = {"sess": recording.name, "subject": recording.subject, "cids": list(range(recording.num_units))}
     torch.save({"covariates": covariates, "metadata": said}, path)

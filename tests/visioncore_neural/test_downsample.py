@@ -75,6 +75,14 @@ def test_rules_of_inputs_and_rates():
     np.testing.assert_allclose(mean.robs[mean.valid], recording.robs.reshape(120, 2, 3).mean(1)[mean.valid], rtol=1e-6)
 
 
+def test_how_many_frames_are_made_at_once_does_not_show(monkeypatch):
+    whole = downsampled(make(), 3, stim="mean")
+    monkeypatch.setattr("visioncore_neural.preparations.downsample._FAST", 5)
+    cut = downsampled(make(), 3, stim="mean")
+    for key, array in whole.arrays().items():
+        np.testing.assert_array_equal(cut.array(key), array)
+
+
 def test_many_spikes_in_few_bits_are_not_lost():
     found = downsampled(make(robs=np.full((240, 3), 255, np.uint8), valid=np.ones(240, bool)), 4)
     assert (found.robs == 1020).all()

@@ -55,14 +55,14 @@ def tree(root, tiers, *, kind="videos", lengths=None, clips=None, num_units=3):
 
 def test_a_sensorium_tree_of_videos_keeps_units_tiers_and_trials(tmp_path):
     root = tmp_path / "dynamic29156-11-10-Video-8744edea"
-    tiers = ["train", "oracle", "none", "validation", "oracle", "train", "live_test_main"]
-    arrays = tree(root, tiers, lengths=[30, 20, 30, 25, 20, 30, 30], clips=[0, 1, 2, 3, 1, 5, 6])
+    tiers = ["train", "oracle", "none", "validation", "oracle", "train", "live_test_main", "oracle", "oracle"]
+    arrays = tree(root, tiers, lengths=[30, 20, 30, 25, 20, 30, 30, 9, 9], clips=[0, 1, 2, 3, 1, 5, 6, 7, 7])
     recording = read("sensorium", root)
     assert (recording.name, recording.subject) == (root.name, "29156")
     assert recording.units == ("7", "8", "9")
     assert recording.dt == pytest.approx(1 / 30)
     assert recording.stim.dtype == np.uint8  # which loses nothing
-    expected = {0: 0, 1: 3, 3: 1, 4: 3, 5: 0}  # trials that are used, and their splits
+    expected = {0: 0, 1: 3, 3: 1, 4: 3, 5: 0, 7: 3, 8: 3}  # trials that are used, and their splits
     assert list(dict.fromkeys(recording.trial.tolist())) == list(expected)
     for trial, split in expected.items():
         inside = recording.trial == trial
@@ -72,7 +72,8 @@ def test_a_sensorium_tree_of_videos_keeps_units_tiers_and_trials(tmp_path):
         np.testing.assert_allclose(recording.behavior[inside], arrays["behavior"][trial].T, rtol=1e-6)
         np.testing.assert_allclose(recording.eyepos[inside], arrays["pupil_center"][trial].T, rtol=1e-6)
         repeated = recording.repeat_frame[inside].tolist()
-        assert repeated == (list(range(20)) if split == 3 else [-1] * inside.sum())
+        clip = range(20) if trial in (1, 4) else range(20, 29)  # frames of clips are numbered on
+        assert repeated == (list(clip) if split == 3 else [-1] * inside.sum())
     assert set(recording.repeat_trial[recording.trial == 4].tolist()) == {1}
     assert not [problem for problem in audit(recording).errors if "split" in str(problem)]
     assert dataset(recording).groups[0].targets["robs"].ids == ("7", "8", "9")
@@ -271,6 +272,10 @@ def test_nwb_spikes_are_counted_in_frames_and_intervals_are_trials(tmp_path):
         np.testing.assert_allclose(recording.behavior[frame, 0], expected, rtol=1e-6)
     with pytest.raises(DataError, match=r"series: no such series; there are .*'runing'.*did you mean 'running'"):
         read("nwb", tmp_path / "a.nwb", behavior=["runing"])
+    rates = read("nwb", tmp_path / "a.nwb", responses="running")
+    assert (rates.kind, recording.kind, rates.units) == ("rates", "counts", ("0",))
+    np.testing.assert_array_equal(rates.robs, recording.behavior)
+    assert rates.valid.ravel().tolist() == np.isfinite(recording.behavior).ravel().tolist()
     with pytest.raises(DataError, match=r"intervals: the file has no intervals 'blocks'"):
         read("nwb", tmp_path / "a.nwb", intervals="blocks")
     with pytest.raises(DataError, match=r"unit_id: no such column; there are id, spike_times, obs_intervals"):

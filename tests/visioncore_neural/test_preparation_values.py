@@ -97,6 +97,16 @@ def test_a_missing_frame_takes_away_the_frames_that_need_it_and_no_other(case):
     dataset(found, side=["behavior"])  # which refuses values that are not finite where responses count
 
 
+@pytest.mark.parametrize("case", [*IN_TIME, "whitening", "max_norm", "symlog"])
+def test_how_a_recording_is_cut_for_reading_does_not_show(case, monkeypatch):
+    options = IN_TIME.get(case, {})
+    whole = prepared(with_inner_edge(), case.split()[0], **options)
+    monkeypatch.setattr("visioncore_neural.recording._CHUNK", 7)
+    cut = prepared(with_inner_edge(), case.split()[0], **options)
+    for key in ("stim", "behavior"):
+        np.testing.assert_array_equal(cut.values(key, EVERYTHING), whole.values(key, EVERYTHING))
+
+
 def test_difference_is_the_change_since_the_frame_before():
     recording = with_inner_edge()
     found = prepared(recording, "difference", of="stim").values("stim", EVERYTHING)
@@ -117,7 +127,7 @@ def test_smooth_is_a_mean_under_a_gaussian_of_the_frames_that_exist(causal):
             near = [s for s in own if abs(t - s) <= 7 and (s <= t or not causal) and np.isfinite(behavior[s]).all()]
             weights = np.exp(-0.5 * (np.subtract(near, t) / 2.5) ** 2)
             mean = (weights[:, None] * behavior[near]).sum(0) / weights.sum()
-            np.testing.assert_allclose(found[t], mean if np.isfinite(behavior[t]).all() else np.nan, rtol=1e-5)
+            np.testing.assert_allclose(found[t], mean if np.isfinite(behavior[t]).all() else np.nan, atol=1e-6)
 
 
 def test_smoothing_leaves_a_constant_as_it_is_up_to_the_edges():

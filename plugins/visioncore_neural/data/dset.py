@@ -121,4 +121,4 @@ def _presentations(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     inside = frame >= 0
     number = np.full(len(frame), -1, dtype=np.int32)
     number[inside] = np.unique(trial[inside], return_inverse=True)[1]
-    return {"repeat_frame": np.where(inside, frame, -1).astype(np.int32), "repeat_trial": number}
+    return {"repeat_frame": frame, "repeat_trial": number}

@@ -11,7 +11,7 @@ from visioncore_engine.errors import ConfigError, DataError, Problem, nearest
 from visioncore_neural.data.assemble import frame_duration, to_tchw
 from visioncore_neural.data.files import must_exist, unreadable
 from visioncore_neural.options.reader import NwbOptions
-from visioncore_neural.recording import SPLITS, Recording
+from visioncore_neural.recording import SPLITS, Recording, TargetKind
 
 if TYPE_CHECKING:
     from visioncore_engine.contracts import ReaderFacts
@@ -82,7 +82,7 @@ class Nwb:
         if len(start) < 2 or (np.diff(start) <= 0).any():
             raise self._wrong("stimulus", "must have at least two frames, in the order of time")
         dt = options.dt or frame_duration(start)
-        robs, units, valid = self._responses(content, start, dt)
+        robs, units, valid, kind = self._responses(content, start, dt)
         behavior = [self._side(content, name, start, dt) for name in options.behavior]
         eyepos = self._side(content, options.eyepos, start, dt) if options.eyepos else None
         names = [
@@ -106,7 +106,7 @@ class Nwb:
             behavior=np.concatenate(behavior, axis=1) if behavior else None,
             behavior_names=tuple(names),
             eyepos=eyepos,
-            kind=options.kind or ("rates" if options.responses else "counts"),
+            kind=options.kind or kind,
             path=str(self._path),
         )
 
@@ -133,12 +133,13 @@ class Nwb:
             raise self._wrong(key, what, repr(name), f"did you mean {close!r}?" if close and twice < 1 else "")
         return found[name]
 
-    def _responses(self, content: Any, start: np.ndarray, dt: float) -> tuple[np.ndarray, tuple[str, ...], np.ndarray]:
-        """Responses (T, N), unit ids, and which count."""
-        if self._options.responses:
-            rates = self._side(content, self._options.responses, start, dt)
-            exists = np.isfinite(rates)
-            return rates, tuple(str(unit) for unit in range(rates.shape[1])), exists
+    def _responses(
+        self, content: Any, start: np.ndarray, dt: float
+    ) -> tuple[np.ndarray, tuple[str, ...], np.ndarray, TargetKind]:
+        """Responses (T, N), unit ids, which count, and what they are."""
+        if series := self._options.responses:
+            rates = self._side(content, series, start, dt)
+            return rates, tuple(str(unit) for unit in range(rates.shape[1])), np.isfinite(rates), "rates"
         table = content.units
         if table is None or "spike_times" not in table.colnames:
             todo = "name a series of responses: `responses: NAME`"
@@ -154,7 +155,7 @@ class Nwb:
                 inside = (start[:, None] >= observed[:, 0]) & (start[:, None] + dt <= observed[:, 1] + 1e-9)
                 valid[:, unit] = inside.any(1)
         counts = robs.astype(np.min_scalar_type(int(robs.max(initial=0))))
-        return counts, ids, valid[:, 0] if (valid == valid[:, :1]).all() else valid
+        return counts, ids, valid[:, 0] if (valid == valid[:, :1]).all() else valid, "counts"
 
     def _column(self, table: Any, name: str, key: str) -> tuple[str, ...]:
         if name != "id" and name not in table.colnames:
@@ -172,7 +173,9 @@ class Nwb:
         place = np.searchsorted(times, start + 1e-9, side="right") - 1
         period = max(float(np.median(np.diff(times))) if len(times) > 1 else 0.0, dt)
         known = (place >= 0) & (start - times[np.maximum(place, 0)] <= _GAP * period)
-        return np.where(known[:, None], values[np.maximum(place, 0)], np.float32(np.nan))
+        latest: np.ndarray = values[np.maximum(place, 0)]
+        latest[~known] = np.nan
+        return latest
 
     def _trials(self, content: Any, start: np.ndarray, dt: float) -> tuple[np.ndarray, np.ndarray | None]:
         """Trial of each frame, and split where the intervals have a column for it."""

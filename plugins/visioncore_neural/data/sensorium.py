@@ -177,7 +177,7 @@ def _small(stim: np.ndarray) -> np.ndarray:
         np.isfinite(stim).all() and stim.min() >= 0 and stim.max() <= 255 and (stim == np.floor(stim)).all()
     ):
         return stim.astype(np.uint8)
-    return stim.astype(np.float32) if stim.dtype == np.float64 else stim
+    return stim.astype(np.float32) if stim.dtype.itemsize > 4 else stim
 
 
 def _repeats(stimuli: list[np.ndarray], splits: list[int]) -> tuple[np.ndarray | None, np.ndarray | None]:

@@ -12,7 +12,7 @@ import numpy as np
 from visioncore_engine.errors import DataError, Problem, nearest
 from visioncore_neural.recording import Recording
 
-__all__ = ["EYE", "Edges", "chosen_channels", "replaced", "with_behavior"]
+__all__ = ["EYE", "Edges", "chosen_channels", "replaced", "unfilled", "with_behavior"]
 
 EYE = ("eye_horizontal", "eye_vertical")
 """Names of the channels of an eye position."""
@@ -71,6 +71,11 @@ def replaced(recording: Recording, key: str, values: np.ndarray, names: tuple[st
     names = recording.behavior_names if names is None else names
     changed: dict[str, Any] = {key: values}
     return replace(recording, **changed, affine=affine, valid=valid, behavior_names=names)
+
+
+def unfilled(recording: Recording, key: str) -> np.ndarray:
+    """Array for the new values of another: float32 of its shape, NaN, so that what is left out does not exist."""
+    return np.full(recording.array(key).shape, np.nan, dtype=np.float32)
 
 
 def with_behavior(recording: Recording, kept: np.ndarray, new: np.ndarray, names: Iterable[str]) -> Recording:

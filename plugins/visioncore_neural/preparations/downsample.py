@@ -50,9 +50,7 @@ class Downsample:
             Where presentations of a clip begin at different frames of it, so that no new frame shows the same of all.
         """
         del state  # nothing was fitted
-        frames = self._frames(recording)
-        whole = frames[:, -1] >= 0
-        frames = np.where(frames >= 0, frames, frames[:, :1])
+        frames, whole = self._frames(recording)
         changes: dict[str, Any] = {"affine": dict(recording.affine)}
         for key in ("stim", "behavior", "eyepos"):
             if key in recording.arrays():
@@ -60,16 +58,17 @@ class Downsample:
         changes["robs"], changes["valid"] = self._responses(recording, frames, whole)
         for key in ("trial", "split", "repeat_trial"):
             if key in recording.arrays():
-                numbers = np.asarray(recording.array(key)[frames[:, 0]])
                 # Signed, because what belongs nowhere is -1.
-                changes[key] = np.where(whole, numbers.astype(np.int64), -1).astype(np.int32)
+                changes[key] = np.asarray(recording.array(key)[frames[:, 0]]).astype(np.int32)
+                changes[key][~whole] = -1
         if recording.repeat_frame is not None:
             changes["repeat_frame"] = self._repeat_frame(recording, frames, whole)
-            changes["repeat_trial"] = np.where(changes["repeat_frame"] >= 0, changes["repeat_trial"], -1)
+            if "repeat_trial" in changes:
+                changes["repeat_trial"][changes["repeat_frame"] < 0] = -1
         return replace(recording, dt=recording.dt * self._options.factor, columns=None, fingerprint="", **changes)
 
-    def _frames(self, recording: Recording) -> np.ndarray:
-        """Frames of each new one, int64 (new, factor); -1 where the trial ends before."""
+    def _frames(self, recording: Recording) -> tuple[np.ndarray, np.ndarray]:
+        """Frames of each new one, int64 (new, factor), and which new ones are whole, bool (new,)."""
         trial, split = np.asarray(recording.trial), recording.split
         # Frames in no trial are put together too: `follows` would leave each of them alone.
         edge = np.diff(trial) != 0
@@ -77,11 +76,12 @@ class Downsample:
             edge = edge | (np.diff(np.asarray(split, dtype=np.int64)) != 0)
         bounds = np.concatenate([[0], np.flatnonzero(edge) + 1, [len(trial)]])
         factor = self._options.factor
-        pieces = []
+        frames, whole = [], []
         for start, stop in pairwise(bounds):
-            inside = np.arange(start, start + -(-(stop - start) // factor) * factor)
-            pieces.append(np.where(inside < stop, inside, -1).reshape(-1, factor))
-        return np.concatenate(pieces)
+            inside = np.arange(start, start + -(-(stop - start) // factor) * factor).reshape(-1, factor)
+            whole.append(inside[:, -1] < stop)
+            frames.append(np.minimum(inside, stop - 1))
+        return np.concatenate(frames), np.concatenate(whole)
 
     def _inputs(self, recording: Recording, key: str, frames: np.ndarray, affine: dict[str, Any]) -> np.ndarray:
         rule = getattr(self._options, key)
@@ -91,20 +91,22 @@ class Downsample:
         new = np.empty((len(frames), *recording.array(key).shape[1:]), dtype=np.float32)
         for start in range(0, len(frames), _FAST):
             some = frames[start : start + _FAST]
-            new[start : start + _FAST] = recording.values(key, some).mean(axis=1, dtype=np.float64)
+            new[start : start + _FAST] = recording.values(key, some).mean(axis=1)
         return new
 
     def _responses(self, recording: Recording, frames: np.ndarray, whole: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Counts are summed and rates averaged, over the responses that count."""
         counts = recording.kind == "counts"
-        robs = np.zeros((len(frames), recording.num_units), dtype=np.float64)
+        robs = np.zeros((len(frames), recording.num_units))
         shared = recording.valid.ndim == 1
         valid = np.zeros((len(frames), 1 if shared else recording.num_units), dtype=bool)
         together = np.all if self._options.valid == "all" else np.any
         for start in range(0, len(frames), _FAST):
             chunk = slice(start, start + _FAST)
             mask = recording.validity(frames[chunk])
-            total = np.where(mask, recording.counts(frames[chunk]), 0).sum(axis=1, dtype=np.float64)
+            responses = recording.counts(frames[chunk]).astype(np.float64)
+            responses[~np.broadcast_to(mask, responses.shape)] = 0.0
+            total = responses.sum(axis=1)
             robs[chunk] = total if counts else total / np.maximum(mask.sum(axis=1), 1)
             valid[chunk] = together(mask, axis=1) & whole[chunk, None]
         return _compact(robs) if counts else robs.astype(np.float32), valid[:, 0] if shared else valid
@@ -125,7 +127,9 @@ class Downsample:
                     todo="choose another factor, or let trials begin where presentations do",
                 )
             )
-        return np.where(shown, np.searchsorted(first, old[:, 0]), -1).astype(np.int32)
+        new = np.searchsorted(first, old[:, 0]).astype(np.int32)
+        new[~shown] = -1
+        return new
 
 
 def _compact(counts: np.ndarray) -> np.ndarray:

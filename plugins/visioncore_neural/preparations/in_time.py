@@ -9,7 +9,7 @@ import numpy as np
 
 from visioncore_engine.contracts import PreparationFacts
 from visioncore_neural.options.preparation import DifferenceOptions, SideBasisOptions, SmoothOptions
-from visioncore_neural.preparations.arrays import EYE, Edges, chosen_channels, replaced, with_behavior
+from visioncore_neural.preparations.arrays import EYE, Edges, chosen_channels, replaced, unfilled, with_behavior
 from visioncore_neural.recording import Recording
 from visioncore_neural.stages.bases import temporal_basis
 
@@ -38,12 +38,13 @@ class Difference:
         """Change the values."""
         del state  # nothing was fitted
         channels = chosen_channels(recording, self._of, self._channels)
-        edges, values = Edges(recording), recording.values(self._of, slice(None))
+        edges, values = Edges(recording), unfilled(recording, self._of)
         for chunk in recording.chunks():
             now, before = edges.neighbours(recording, self._of, chunk, (0, 1))
-            now = now - before
-            now[~edges.holds(chunk, 1)] = 0.0
-            values[chunk, channels] = now[:, channels]
+            change = now - before
+            change[~edges.holds(chunk, 1)] = 0.0
+            now[:, channels] = change[:, channels]
+            values[chunk] = now
         return replaced(recording, self._of, values)
 
 
@@ -74,19 +75,24 @@ class Smooth:
         channels = chosen_channels(recording, key, self._options.channels)
         reach = int(self._options.reach * sigma)
         lags = range(0 if self._options.causal else -reach, reach + 1)
-        edges, values = Edges(recording), recording.values(key, slice(None))
+        edges, values = Edges(recording), unfilled(recording, key)
         for chunk in recording.chunks():
-            total = np.zeros_like(values[chunk, channels], dtype=np.float64)
+            now = recording.values(key, chunk)
+            total = np.zeros_like(now[:, channels])
             weights = np.zeros_like(total)
             for lag, rows in zip(lags, edges.neighbours(recording, key, chunk, lags), strict=True):
-                weight = np.exp(-0.5 * (lag / sigma) ** 2)
-                exists = np.isfinite(rows[:, channels])
+                weight = np.float32(np.exp(-0.5 * (lag / sigma) ** 2))
+                some = rows[:, channels]
+                exists = np.isfinite(some)
                 exists[~edges.holds(chunk, lag)] = False
-                total += weight * np.where(exists, rows[:, channels], 0.0)
+                some[~exists] = 0.0
+                total += weight * some
                 weights += weight * exists
-            here = values[chunk, channels]
-            mean = total / np.where(weights > 0, weights, 1.0)
-            values[chunk, channels] = np.where(np.isfinite(here), mean, here)
+            there = np.isfinite(now[:, channels])  # what is there has a weight: its own
+            total[there] /= weights[there]
+            total[~there] = np.nan
+            now[:, channels] = total
+            values[chunk] = now
         return replaced(recording, key, values)
 
 
@@ -122,18 +128,20 @@ class TemporalBasis:
         if self._options.acausal:
             filters.update(zip(range(-1, -num - 1, -1), _beside(past, len(past), True).T, strict=True))
         edges, size = Edges(recording), len(next(iter(filters.values())))
-        new = np.zeros((recording.num_frames, size, len(channels)), dtype=np.float64)
+        new = np.full((recording.num_frames, size, len(channels)), np.nan, dtype=np.float32)
         for chunk in recording.chunks():
+            total = np.zeros_like(new[chunk])
             for lag, rows in zip(filters, edges.neighbours(recording, key, chunk, filters), strict=True):
                 for function in np.flatnonzero(filters[lag]):  # a weight of 0 needs no value, which may be NaN
-                    new[chunk, function] += filters[lag][function] * rows[:, channels]
+                    total[:, function] += np.float32(filters[lag][function]) * rows[:, channels]
+            new[chunk] = total
         behavior = key == "behavior"
         names = [(recording.behavior_names if behavior else EYE)[i] for i in channels]
         kept = np.arange(len(recording.behavior_names))
         kept = np.setdiff1d(kept, channels) if behavior else kept
         said = [("past", j) for j in range(len(past))] + [("future", j) for j in range(size - len(past))]
         named = (f"{name}_{side}_{function}" for side, function in said for name in names)
-        return with_behavior(recording, kept, new.reshape(len(new), -1).astype(np.float32), named)
+        return with_behavior(recording, kept, new.reshape(len(new), -1), named)
 
 
 def _beside(past: np.ndarray, row: int, acausal: bool) -> np.ndarray:

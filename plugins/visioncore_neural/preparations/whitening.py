@@ -60,6 +60,6 @@ class Whitening:
         values = np.empty(recording.stim.shape, dtype=np.float32)
         for chunk in recording.chunks():
             with np.errstate(invalid="ignore"):  # a frame that does not exist stays NaN, and no other sees it
-                spectrum = np.fft.rfft2(recording.values("stim", chunk).astype(np.float64))
+                spectrum = np.fft.rfft2(recording.values("stim", chunk))
                 values[chunk] = np.fft.irfft2(spectrum * response, s=(height, width))
         return replaced(recording, "stim", values)

@@ -11,10 +11,29 @@ from visioncore_neural.stages.layers import activation, convolution, out_size, w
 from visioncore_neural.stages.norms import norm
 from visioncore_neural.stages.pooling import after_layer, pooled_size
 
-__all__ = ["Features", "biased", "parts"]
+__all__ = ["Features", "LayeredStage", "biased", "parts"]
 
 Features = tuple[int, tuple[int, int]]
 """Channels, and height and width."""
+
+
+class LayeredStage(nn.Module):
+    """What convolutional stages say of themselves.
+
+    Attributes
+    ----------
+    burn_in
+        0: a convolution remembers nothing.
+    batch_statistics, stochastic
+        Whether it normalises over the batch, or draws at random in training.
+    """
+
+    burn_in = 0
+
+    def __init__(self, options: LayersOptions) -> None:
+        super().__init__()
+        self.batch_statistics = options.norm == "batch"
+        self.stochastic = options.dropout > 0
 
 
 def biased(options: LayersOptions) -> bool:

@@ -6,12 +6,12 @@ from torch import Tensor, nn
 
 from visioncore_engine.contracts import StageFacts
 from visioncore_neural.options.stage import Conv3dOptions
-from visioncore_neural.stages.blocks import parts
+from visioncore_neural.stages.blocks import LayeredStage, parts
 
 __all__ = ["Conv3d"]
 
 
-class Conv3d(nn.Module):
+class Conv3d(LayeredStage):
     """Convolution, normalisation, nonlinearity, dropout, gate, pooling, as many times as there are `channels`.
 
     That is the usual `order` of a layer.
@@ -23,14 +23,10 @@ class Conv3d(nn.Module):
     ----------
     out_shape, history, burn_in
         As every stage.
-    batch_statistics, stochastic
-        Whether it normalises over the batch, or draws at random in training.
     """
 
-    burn_in = 0
-
     def __init__(self, options: Conv3dOptions, facts: StageFacts) -> None:
-        super().__init__()
+        super().__init__(options)
         channels, *rest = facts.in_shape
         size = (rest[0], rest[1])
         layers: list[nn.Module] = []
@@ -40,8 +36,6 @@ class Conv3d(nn.Module):
         self.layers = nn.Sequential(*layers)
         self.out_shape = (channels, *size)
         self.history = sum(kernel[0] - 1 for kernel in options.kernels)
-        self.batch_statistics = options.norm == "batch"
-        self.stochastic = options.dropout > 0
 
     def forward(self, features: Tensor) -> Tensor:
         """Run the stage: (B, C, T, H, W) -> (B, C', T - history, H', W')."""

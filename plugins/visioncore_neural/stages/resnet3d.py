@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from visioncore_engine.contracts import StageFacts
 from visioncore_neural.options.stage import LayerShape, Resnet3dOptions
-from visioncore_neural.stages.blocks import biased, parts
+from visioncore_neural.stages.blocks import LayeredStage, biased, parts
 from visioncore_neural.stages.layers import Convolution, activation, width_after
 from visioncore_neural.stages.pooling import after_layer, pooled_size
 
@@ -44,7 +44,7 @@ class _Block(nn.Module):
         return output
 
 
-class Resnet3d(nn.Module):
+class Resnet3d(LayeredStage):
     """Residual blocks of two convolutions with normalisation, valid in time: an output frame sees no later frame.
 
     Each entry of `channels` is a block; its first convolution has the stride. The shortcut is the identity, or a
@@ -54,14 +54,10 @@ class Resnet3d(nn.Module):
     ----------
     out_shape, history, burn_in
         As every stage; a block adds ``2 (kernel_size[0] - 1)`` frames of history.
-    batch_statistics, stochastic
-        Whether it normalises over the batch, or draws at random in training.
     """
 
-    burn_in = 0
-
     def __init__(self, options: Resnet3dOptions, facts: StageFacts) -> None:
-        super().__init__()
+        super().__init__(options)
         channels, *rest = facts.in_shape
         size = (rest[0], rest[1])
         blocks = []
@@ -72,8 +68,6 @@ class Resnet3d(nn.Module):
         self.blocks = nn.Sequential(*blocks)
         self.out_shape = (channels, *size)
         self.history = sum(block.history for block in blocks)
-        self.batch_statistics = options.norm == "batch"
-        self.stochastic = options.dropout > 0
 
     def forward(self, features: Tensor) -> Tensor:
         """Run the stage: (B, C, T, H, W) -> (B, C', T - history, H', W')."""
