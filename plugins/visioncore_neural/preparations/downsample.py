@@ -127,7 +127,7 @@ class Downsample:
                     todo="choose another factor, or let trials begin where presentations do",
                 )
             )
-        new = np.searchsorted(first, old[:, 0]).astype(np.int32)
+        new: np.ndarray = np.searchsorted(first, old[:, 0]).astype(np.int32)
         new[~shown] = -1
         return new
 

@@ -16,7 +16,8 @@ class Bands(nn.Module):
     """Every frame blurred by a Gaussian, and what that takes away: (B, C, T, H, W) -> (B, 2 C, T, H, W).
 
     The first level of a Laplacian pyramid without its smaller pictures (Burt & Adelson, 1983): the two parts sum to the
-    picture. Beyond the border the nearest pixel is seen.
+    picture. Beyond the border the nearest pixel is seen. VisionCore's `split_MP` takes the bands of a steerable pyramid
+    instead: what was learned behind those does not carry over.
 
     Parameters
     ----------
