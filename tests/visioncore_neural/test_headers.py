@@ -54,6 +54,12 @@ def test_good_sessions_pass(home):
     resolve(["run.yaml"], sets=["model.modulator=film", 'data.units=["*/u1"]']).check_data()
 
 
+def test_of_formats_without_headers_only_the_paths_are_looked_at(home):
+    for reader in ("sensorium", "dset"):
+        resolve(["run.yaml"], sets=[f"data.reader={reader}"]).check_data()
+        assert "no session is there (got x*)" in told(f"data.reader={reader}", 'data.sessions=["x*"]')
+
+
 @pytest.mark.parametrize(
     ("sets", "message"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from itertools import pairwise
 
 import numpy as np
@@ -247,3 +248,25 @@ def test_the_behavior_of_visioncore_is_a_chain_of_preparations():
     ]
     opened = dataset(make(behavior=None, behavior_names=()), prepare=prepare, side=["behavior", "eyepos"])
     assert opened.groups[0].side == {"behavior": 40, "eyepos": 2}  # 2 axes x 10 functions x 2 signs, and the gaze
+
+
+def test_the_state_of_a_checkpoint_prepares_other_recordings_alike():
+    prepare = [
+        choice("preparation", "whitening"),
+        choice("preparation", "standardize"),
+        choice("preparation", "max_norm"),
+        choice("preparation", "smooth", sigma_ms=15.0, causal=True),
+        choice("preparation", "downsample", factor=2),
+        choice("preparation", "select_units", ids={"m1_a": ["u1"]}),
+    ]
+    state = json.loads(json.dumps(dataset(make(), prepare=prepare).state()))
+    other = make(seed=3)
+    fitted, known = (dataset(other, prepare=prepare, state=one).sources("validation", 2)[0] for one in (None, state))
+    groups = [source.gather(np.arange(source.num_items)) for source in (fitted, known)]
+    assert not groups[0].inputs.allclose(groups[1].inputs)
+    ratio = groups[0].side["behavior"] / groups[1].side["behavior"]
+    expected = np.divide(
+        state["m1_a"]["max_norm"]["max"], dataset(other, prepare=prepare).state()["m1_a"]["max_norm"]["max"]
+    )
+    needed = groups[0].side["behavior"] != 0
+    np.testing.assert_allclose(ratio[needed], np.broadcast_to(expected, ratio.shape)[needed], rtol=1e-4)
