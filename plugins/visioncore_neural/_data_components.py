@@ -44,6 +44,24 @@ COMPONENTS: Mapping[str, tuple[Component, ...]] = {
             options=f"{_OPTIONS}.reader:ArchiveOptions",
             build="visioncore_neural.data.readers:Hdf5",
         ),
+        Component(
+            name="nwb",
+            summary="Neurodata Without Borders: a stimulus, spikes or series (extra: nwb)",
+            options=f"{_OPTIONS}.reader:NwbOptions",
+            build="visioncore_neural.data.nwb:Nwb",
+        ),
+        Component(
+            name="sensorium",
+            summary="file trees of the Sensorium competitions and of neuralpredictors",
+            options=f"{_OPTIONS}.reader:SensoriumOptions",
+            build="visioncore_neural.data.sensorium:Sensorium",
+        ),
+        Component(
+            name="dset",
+            summary="VisionCore's .dset files: covariates and metadata, saved by torch",
+            options=f"{_OPTIONS}.reader:ArchiveOptions",
+            build="visioncore_neural.data.dset:Dset",
+        ),
     ),
     "preparation": (
         Component(
@@ -63,6 +81,66 @@ COMPONENTS: Mapping[str, tuple[Component, ...]] = {
             summary="change of eye position or behavior, as further behavior channels",
             options=f"{_OPTIONS}.preparation:VelocityOptions",
             build="visioncore_neural.preparations.velocity:Velocity",
+        ),
+        Component(
+            name="max_norm",
+            summary="each channel divided by its largest magnitude in the training frames",
+            options=f"{_OPTIONS}.preparation:MaxNormOptions",
+            build="visioncore_neural.preparations.affine:MaxNorm",
+        ),
+        Component(
+            name="symlog",
+            summary="sign(x) log(1 + |x|)",
+            options=f"{_OPTIONS}.preparation:SymlogOptions",
+            build="visioncore_neural.preparations.pointwise:Symlog",
+        ),
+        Component(
+            name="split_relu",
+            summary="behavior channels split into their positive and negative parts",
+            options=f"{_OPTIONS}.preparation:SplitReLUOptions",
+            build="visioncore_neural.preparations.pointwise:SplitReLU",
+        ),
+        Component(
+            name="difference",
+            summary="difference to the frame before, within trials",
+            options=f"{_OPTIONS}.preparation:DifferenceOptions",
+            build="visioncore_neural.preparations.in_time:Difference",
+        ),
+        Component(
+            name="smooth",
+            summary="Gaussian running mean within trials",
+            options=f"{_OPTIONS}.preparation:SmoothOptions",
+            build="visioncore_neural.preparations.in_time:Smooth",
+        ),
+        Component(
+            name="temporal_basis",
+            summary="the recent past of a side input under a temporal basis",
+            options=f"{_OPTIONS}.preparation:SideBasisOptions",
+            build="visioncore_neural.preparations.in_time:TemporalBasis",
+        ),
+        Component(
+            name="whitening",
+            summary="flat spatial spectrum of every frame (Olshausen & Field, 1996)",
+            options=f"{_OPTIONS}.preparation:WhiteningOptions",
+            build="visioncore_neural.preparations.whitening:Whitening",
+        ),
+        Component(
+            name="downsample",
+            summary="so many frames become one, by a rule for each array",
+            options=f"{_OPTIONS}.preparation:DownsampleOptions",
+            build="visioncore_neural.preparations.downsample:Downsample",
+        ),
+        Component(
+            name="select_units",
+            summary="units by id or by a table of their qualities",
+            options=f"{_OPTIONS}.preparation:SelectUnitsOptions",
+            build="visioncore_neural.preparations.units:SelectUnits",
+        ),
+        Component(
+            name="missing_pct",
+            summary="responses do not count where a spike sorter misses spikes",
+            options=f"{_OPTIONS}.preparation:MissingOptions",
+            build="visioncore_neural.preparations.units:MissingPct",
         ),
     ),
     "sampler": (

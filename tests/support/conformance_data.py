@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from datetime import UTC, datetime
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from visioncore_engine.testing.scenes.evaluator import EvaluatorScene
 from visioncore_engine.testing.scenes.flow import FAMILIES, TASK
 from visioncore_engine.testing.scenes.metric import MetricScene
 from visioncore_engine.testing.scenes.model import ModelScene
+from visioncore_engine.testing.scenes.preparation import PreparationScene
 from visioncore_neural.data.folder import write_session
 from visioncore_neural.recording import SPLITS, Recording
 from visioncore_neural.testing import example_recording, preparation_scene, reader_scene
@@ -30,7 +33,10 @@ LAYERS = {
     "num_groups": Given(2, norm="frame_group", num_groups=1),
     "window_power": Given(2.0, window="space", window_power=1.0),
     "norm": "frame_rms",
+    "order": ["norm", "convolution", "activation", "dropout", "pool"],
+    "sharpness": Given(3.0, activation="bsoftplus", sharpness=1.0),
     "pool": "blur",
+    "pool_to": Given([2, 3], pool="adaptive_max", pool_to=[2, 2]),
     "pool_size": Given(3, pool="max", pool_size=2),
     "squeeze": 2,
 }
@@ -42,7 +48,7 @@ RESIDUAL = {
     "activate_sum": False,
     "stride": [2, 1, 1],
 }
-KERNELS = {"window_power": Given(2.0, window="time", window_power=1.0)}
+KERNELS = {"bands": 1.0, "window_power": Given(2.0, window="time", window_power=1.0)}
 ENCODER = {
     "adapter": {"name": "affine", "grid_size": 5},
     "core": [
@@ -133,6 +139,72 @@ def write_hdf5(folder: Path, recording: Recording) -> Path:
     return path
 
 
+def write_dset(folder: Path, recording: Recording) -> Path:
+    path = folder / "m1_a.dset"
+    arrays = {name: torch.from_numpy(np.array(array)) for name, array in recording.arrays().items()}
+    frame = arrays["repeat_frame"].double()
+    arrays["repeat_frame"] = torch.where(frame < 0, torch.nan, frame)
+    covariates = {**arrays, "t_bins": torch.arange(recording.num_frames, dtype=torch.float64) * recording.dt}
+    said = {"sess": recording.name, "subject": recording.subject, "cids": list(range(recording.num_units))}
+    torch.save({"covariates": covariates, "metadata": said}, path)
+    return path
+
+
+def write_sensorium(folder: Path, recording: Recording) -> Path:
+    path = folder / recording.name
+    trials = np.asarray(recording.trial)
+    names = {number: "oracle" if name == "repeats" else name for name, number in SPLITS.items()}
+    rows = {"responses": recording.robs, "behavior": recording.behavior, "pupil_center": recording.eyepos}
+    for number in np.unique(trials):
+        inside = trials == number
+        arrays = {name: np.asarray(array)[inside].T for name, array in rows.items()}
+        arrays["videos"] = np.asarray(recording.stim)[inside, 0].transpose(1, 2, 0)
+        for name, array in arrays.items():
+            (path / "data" / name).mkdir(parents=True, exist_ok=True)
+            np.save(path / "data" / name / f"{number}.npy", array)
+    for name in ("trials", "neurons"):
+        (path / "meta" / name).mkdir(parents=True)
+    first = np.unique(trials, return_index=True)[1]
+    np.save(path / "meta" / "trials" / "tiers.npy", [names[split] for split in np.asarray(recording.split)[first]])
+    np.save(path / "meta" / "neurons" / "unit_ids.npy", recording.units)
+    return path
+
+
+def write_nwb(folder: Path, recording: Recording) -> Path:
+    from pynwb import NWBHDF5IO, NWBFile, TimeSeries
+    from pynwb.behavior import SpatialSeries
+    from pynwb.file import Subject
+
+    start = datetime(2020, 1, 1, tzinfo=UTC)
+    file = NWBFile("a session", "an id", start, session_id=recording.name, subject=Subject(subject_id="m1"))
+    times = np.arange(recording.num_frames) * recording.dt
+    for name, unit in (("movie", "a.u."), ("other", "a.u.")):
+        stim = np.asarray(recording.stim)[:, 0] + (name == "other")
+        file.add_stimulus(TimeSeries(name=name, data=stim, unit=unit, timestamps=times))
+    side = {"data": np.asarray(recording.behavior), "unit": "a.u.", "timestamps": times}
+    file.add_acquisition(TimeSeries(name="behavior", **side))
+    file.add_acquisition(TimeSeries(name="rates", **{**side, "data": np.abs(np.asarray(recording.behavior))}))
+    gaze = np.asarray(recording.eyepos)
+    file.add_acquisition(SpatialSeries(name="gaze", data=gaze, timestamps=times, reference_frame="screen"))
+    names = {number: name for name, number in SPLITS.items()}
+    file.add_trial_column("split", "split")
+    file.add_trial_column("other", "another split")
+    length = len(times) // 10
+    for trial in range(10):
+        word = names[int(recording.split[trial * length])]
+        stop = times[(trial + 1) * length - 1] + recording.dt
+        file.add_trial(start_time=times[trial * length], stop_time=stop, split=word, other="train")
+    file.add_epoch(start_time=times[3], stop_time=times[90])
+    file.add_unit_column("label", "label")
+    for unit, name in enumerate(recording.units):
+        spikes = np.repeat(times + 0.5 * recording.dt, np.asarray(recording.robs)[:, unit])
+        file.add_unit(spike_times=spikes, label=name)
+    path = folder / "m1_a.nwb"
+    with NWBHDF5IO(str(path), "w") as out:
+        out.write(file)
+    return path
+
+
 REPEATED = np.asarray(example_recording().split) == SPLITS["repeats"]
 ARCHIVED = {
     "behavior": None,
@@ -140,7 +212,122 @@ ARCHIVED = {
     "eyepos": None,
     "valid": np.asarray(example_recording().valid) | REPEATED,  # archives bring no mask of their repeats
 }
-ARCHIVE_VARIANTS = {"keys": {"valid": None}, "axes": "TCWH", "session": "m9_z", "subject": "m9"}
+
+
+def shared_stimulus(num_frames: int) -> Given:
+    """One of two files beside the session, which then brings no stimulus itself."""
+    paths = []
+    for seed in (3, 4):
+        paths.append(str(fresh_folder() / "stimulus.npy"))
+        np.save(paths[-1], np.asarray(example_recording(seed).stim)[:num_frames])
+    return Given(paths[0], stimulus=paths[1], keys={"stim": None})
+
+
+ARCHIVE_VARIANTS = {
+    "stimulus": shared_stimulus(160),
+    "keys": {"valid": None},
+    "axes": "TCWH",
+    "session": "m9_z",
+    "subject": "m9",
+}
+
+
+TREES = {"valid": np.ones(200, bool), "degrees_per_pixel": None, "kind": "rates", "dt": 0.05}
+TREES |= {
+    "robs": np.asarray(example_recording().robs, np.float32),
+    "behavior_names": ("pupil_dilation", "running_speed"),
+}
+TREE = {"dt": 0.05, "subject": "m1"}
+TREE_VARIANTS = {
+    "tiers": {"test": "none"},
+    "behavior_names": ["a", "b"],
+    "session": "m9_z",
+    "subject": "m9",
+}
+DSET = {"degrees_per_pixel": None, "units": ("0", "1", "2"), "behavior_names": ("channel_0", "channel_1")}
+NWBS = {
+    "valid": np.ones(200, bool),
+    "degrees_per_pixel": None,
+    "behavior_names": ("behavior_0", "behavior_1"),
+    "repeat_frame": None,
+    "repeat_trial": None,
+}
+NWB = {"stimulus": "movie", "unit_id": "label", "behavior": ["behavior"], "eyepos": "gaze", "split": "split"}
+NWB_VARIANTS = {
+    "stimulus": "other",
+    "axes": "TWH",
+    "responses": "rates",
+    "unit_id": "id",
+    "behavior": ["rates"],
+    "eyepos": "rates",
+    "intervals": Given("epochs", split=""),
+    "split": "other",
+    "session": "m9_z",
+    "subject": "m9",
+}
+
+
+# -- preparations
+
+
+def small_scene(case: Case) -> PreparationScene:
+    """All values are so small that another one is the largest in every trial."""
+    scene = preparation_scene(case)
+    arrays = {key: np.clip(0.01 * scene.recording.array(key), -2, 2) for key in ("stim", "behavior", "eyepos")}
+    return dataclasses.replace(scene, recording=dataclasses.replace(scene.recording, **arrays))
+
+
+def every_array_scene(case: Case) -> PreparationScene:
+    """Responses, and whether they count, are looked at too."""
+    scene = preparation_scene(case)
+
+    def view(recording: Recording) -> dict[str, np.ndarray]:
+        everything = slice(None)
+        shown = {"robs": recording.counts(everything), "valid": recording.validity(everything)}
+        return {**shown, **scene.view(recording)}
+
+    return dataclasses.replace(scene, view=view)
+
+
+def downsample_scene(case: Case) -> PreparationScene:
+    """A frame that was made of several stands in the place of each of them."""
+    scene = every_array_scene(case)
+    num = scene.recording.num_frames
+
+    def view(recording: Recording) -> dict[str, np.ndarray]:
+        return {key: rows.repeat(num // len(rows), axis=0) for key, rows in scene.view(recording).items()}
+
+    return dataclasses.replace(scene, view=view)
+
+
+@cache
+def table(seed: int) -> str:
+    """CSV file with a row for each unit and each half of the frames."""
+    path = fresh_folder() / "units.csv"
+    draws = np.random.default_rng(seed)
+    rows = [
+        f"m1_a,u{unit},{start},{start + 3000},{missing:.1f},{10 * unit + seed}"
+        for unit in range(3)
+        for start, missing in zip((0, 3000), draws.permutation([20, 60]), strict=True)
+    ]
+    path.write_text("\n".join(["session,unit,start,stop,missing_pct,quality", *rows, ""]), encoding="utf-8")
+    return str(path)
+
+
+CHOSEN = {"of": "eyepos", "channels": "p*"}
+BASIS = {
+    "kernel_size": 8,
+    "num_cosines": 2,
+    "peaks_ms": [10.0, 80.0],
+}
+BASIS_VARIANTS = {"of": "eyepos", "channels": "p*", "offset_ms": 50.0, "peaks_ms": [15.0, 70.0], "num_deltas": 1}
+SELECTION = {"table": table(1), "at_least": {"quality": 11.0}}
+SELECTION_VARIANTS = {
+    "ids": {"m1_a": ["u2"]},
+    "table": table(12),
+    "at_least": {"quality": 15.0},
+    "at_most": {"quality": 15.0},
+}
 
 
 # -- data sets on disk
@@ -300,9 +487,44 @@ CASES: tuple[Case, ...] = (
     Case("reader", "folder", scene=reader_scene(write_folder)),
     Case("reader", "npz", variants=ARCHIVE_VARIANTS, scene=reader_scene(write_npz, **ARCHIVED)),
     Case("reader", "hdf5", variants=ARCHIVE_VARIANTS, scene=reader_scene(write_hdf5, **ARCHIVED)),
+    Case(
+        "reader",
+        "dset",
+        variants={**ARCHIVE_VARIANTS, "stimulus": shared_stimulus(200)},
+        inert={"repeats": "such a file has the presentations of a clip in their place"},
+        scene=reader_scene(write_dset, **DSET),
+    ),
+    Case("reader", "sensorium", options=TREE, variants=TREE_VARIANTS, scene=reader_scene(write_sensorium, **TREES)),
+    *(
+        [Case("reader", "nwb", options=NWB, variants=NWB_VARIANTS, scene=reader_scene(write_nwb, **NWBS))]
+        if find_spec("pynwb")
+        else []
+    ),
     Case("preparation", "pixel_norm", scene=preparation_scene),
     Case("preparation", "standardize", options={"of": ["stim", "behavior"]}, scene=preparation_scene),
     Case("preparation", "velocity", scene=preparation_scene),
+    Case("preparation", "max_norm", variants=CHOSEN, scene=small_scene),
+    Case("preparation", "symlog", variants=CHOSEN, scene=preparation_scene),
+    Case("preparation", "split_relu", variants={"channels": "p*"}, scene=preparation_scene),
+    Case("preparation", "difference", variants=CHOSEN, scene=preparation_scene),
+    Case(
+        "preparation",
+        "smooth",
+        options={"sigma_ms": 30.0, "causal": True},
+        variants={**CHOSEN, "reach": 2.0},
+        scene=preparation_scene,
+    ),
+    Case("preparation", "temporal_basis", options=BASIS, variants=BASIS_VARIANTS, scene=preparation_scene),
+    Case("preparation", "whitening", scene=preparation_scene),
+    Case("preparation", "downsample", options={"factor": 2}, variants={"factor": 3}, scene=downsample_scene),
+    Case("preparation", "select_units", options=SELECTION, variants=SELECTION_VARIANTS, scene=every_array_scene),
+    Case(
+        "preparation",
+        "missing_pct",
+        options={"table": table(1)},
+        variants={"table": table(2), "threshold": 15.0},
+        scene=every_array_scene,
+    ),
     Case("dataset", "synthetic_v1", options=SYNTHETIC),
     Case("dataset", "sessions", options=SESSIONS, variants=SESSIONS_VARIANTS, scene=sessions_scene),
     Case("dataset", "arrays", options=ARRAYS, variants=ARRAYS_VARIANTS, scene=examples_scene),

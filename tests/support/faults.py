@@ -173,6 +173,20 @@ SURVIVORS = {
     "preparation:standardize: lose a column: np.isfinite(values).sum(0)": f"{_OWN}: which mean it takes away only it "
     "knows; tests/visioncore_neural/test_preparations.py does",
     "preparation:standardize: sum in single precision: np.float64": f"{_THE_SAME} to seven digits",
+    "preparation:downsample: sum in single precision: np.float64": f"{_THE_SAME}: counts below 2^24 are exact",
+    "preparation:max_norm: sum in single precision: np.float64": f"{_THE_SAME} to seven digits",
+    **{
+        f"preparation:missing_pct: take the first only: for {loop} in {of}": f"{_OWN}: a mask of one unit; "
+        "tests/visioncore_neural/test_unit_preparations.py knows of more"
+        for loop, of in (
+            ("(unit, missing)", "self._missing(recording).items()"),
+            ("(column, (unit, missing))", "enumerate(self._missing(recording).items())"),
+        )
+    },
+    "preparation:temporal_basis: take the first only: for (lag, rows) in zip(filters, edges.neighbours(recording, key, "
+    "chunk, filters": f"{_OWN}: the present alone; tests/visioncore_neural/test_preparation_values.py knows the rest",
+    "reader:sensorium: take the first only: for places in clips": "the files of the kit show one clip; "
+    "tests/visioncore_neural/test_lab_readers.py shows two",
     "stage:conv_gru: take the first only: for weight in (*torch.split(self.gates.weight.data, hidden), self.candidat": (
         f"{_OWN}: how weights start; tests/visioncore_neural/test_stages.py knows it of this one"
     ),

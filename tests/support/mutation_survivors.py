@@ -18,11 +18,6 @@ SURVIVORS: dict[str, str] = {
         "how SLURM writes the tasks of several hosts only tests/visioncore_common/test_slurm.py knows"
     ),
     "dataset:sheets: drop a mask: np.where(self._mask, targets, 0.0)": "what lies under a mask may be anything",
-    **{
-        f"stage:{name}: ignore an option: options.norm": "the other half of the option still acts: only the bias that "
-        "takes the place of a norm is gone"
-        for name in ("conv3d", "resnet3d", "densenet3d")
-    },
     "stage:dynamical_adaptation: sum in single precision: torch.float64": f"{_THE_SAME} to seven digits",
     "modulator:shifter: take the first only: for (axis, shift) in zip(self._axes, self.shift(side).unbind(2), "
     "strict=True)": "what comes out is its own affair, and lawful: a shift along one axis; "

@@ -12,10 +12,10 @@ from pydantic import ValidationError
 from torch import nn
 
 from visioncore_engine.errors import ConfigError
-from visioncore_neural.options.stage import Conv3dOptions, Densenet3dOptions, Resnet3dOptions
+from visioncore_neural.options.stage import PARTS, Conv3dOptions, Densenet3dOptions, Resnet3dOptions
 from visioncore_neural.stages.layers import Convolution, SplitReLU
 from visioncore_neural.stages.norms import FrameNorm, FrameRMSNorm, ResponseNorm
-from visioncore_neural.stages.pooling import Squeeze, WindowPool
+from visioncore_neural.stages.pooling import AttentionPool, Squeeze, WindowPool
 
 SHAPE = (4, 5, 6)
 PLAIN = {"norm": "none", "activation": "identity"}
@@ -259,3 +259,103 @@ def test_options_filled_with_their_defaults_can_be_read_again():
     for model in (Conv3dOptions, Resnet3dOptions, Densenet3dOptions):
         options = model(channels=(2, 3))
         assert model.model_validate_json(options.model_dump_json()) == options
+
+
+# -- local attention, adaptive pooling, learned nonlinearities, order
+
+
+def test_local_attention_is_an_average_under_the_softmax_of_its_scores():
+    pool = scatter(AttentionPool(4, 2, (5, 6)))
+    clip = frames()
+    found = pool(clip)
+    score = torch.einsum("bcthw,c->bthw", clip, pool.score.weight[0, :, 0, 0, 0])
+    assert found.shape == (2, 4, 4, 3, 3)
+    for y in range(3):
+        for x in range(3):
+            rows, columns = slice(2 * y, min(2 * y + 2, 5)), slice(2 * x, 2 * x + 2)
+            weight = score[..., rows, columns].flatten(2).softmax(-1)
+            expected = (clip[..., rows, columns].flatten(3) * weight[:, None]).sum(-1)
+            torch.testing.assert_close(found[..., y, x], expected, rtol=1e-10, atol=1e-10)
+
+
+def test_local_attention_starts_as_the_average_and_survives_large_scores():
+    clip = frames()
+    torch.testing.assert_close(
+        build(channels=[3], pool="attention", **PLAIN)(clip), build(channels=[3], pool="average", **PLAIN)(clip)
+    )
+    pool = AttentionPool(4, 3, (5, 6)).double()
+    nn.init.constant_(pool.score.weight, 1e4)
+    assert pool(clip).isfinite().all()
+
+
+@pytest.mark.parametrize("kind", ["adaptive_max", "adaptive_average"])
+def test_adaptive_pooling_reaches_a_size_and_enlarges_nothing(kind):
+    module = build(channels=[3, 3], pool=kind, pool_to=[2, 9], **PLAIN)
+    assert module.out_shape == (3, 2, 6)
+    layer = build(channels=[3], pool=kind, pool_to=[1, 1], **PLAIN)
+    convolved = layer.layers[0](frames()).flatten(3)
+    expected = convolved.amax(3) if kind == "adaptive_max" else convolved.mean(3)
+    torch.testing.assert_close(layer(frames())[..., 0, 0], expected)
+    assert not any(isinstance(part, nn.AdaptiveAvgPool3d) for part in build(channels=[3], **PLAIN).modules())
+
+
+def test_a_learned_softplus_and_a_gain_are_what_they_say_and_learn_per_channel():
+    module = build(
+        channels=[3], kernel_size=[1, 1, 1], norm="none", activation="bsoftplus", sharpness=2.5, activation_gain=True
+    )
+    drive = module.layers[0](frames())
+    expected = torch.log1p(torch.exp(2.5 * drive)) / 2.5
+    torch.testing.assert_close(module(frames()), expected, rtol=1e-6, atol=1e-6)
+    softplus, gain = module.layers[2]
+    with torch.no_grad():
+        gain.weight.copy_(torch.tensor([1.0, -2.0, 0.5]))
+        softplus.log_sharpness.copy_(torch.tensor([0.0, 1.0, -1.0]))
+    found = module(frames())
+    for channel, (factor, sharpness) in enumerate([(1.0, 1.0), (-2.0, np.e), (0.5, 1 / np.e)]):
+        expected = factor * torch.log1p(torch.exp(sharpness * drive[:, channel])) / sharpness
+        torch.testing.assert_close(found[:, channel], expected, rtol=1e-6, atol=1e-6)
+
+
+def test_parts_come_in_the_order_that_was_said():
+    order = ["pool", "activation", "convolution", "norm", "dropout"]
+    module = build(channels=[3], kernel_size=[2, 3, 3], activation="split_relu", pool="average", order=order)
+    pool, split, convolution, norm, dropout = module.layers
+    assert isinstance(split, SplitReLU)
+    assert isinstance(dropout, nn.Dropout)
+    assert convolution.in_channels == 8
+    assert convolution.bias is None  # the norm behind it has one
+    assert module.out_shape == (3, 3, 3)
+    torch.testing.assert_close(module(frames()), norm(convolution(split(pool(frames())))))
+    before = build(channels=[3], order=["norm", "convolution", "activation", "dropout", "pool"])
+    assert before.layers[1].bias is not None
+
+
+def test_a_preactivated_block_adds_what_two_preactivated_convolutions_make():
+    order = ["norm", "activation", "convolution", "dropout", "pool"]
+    module = build("resnet3d", channels=[4], kernel_size=[2, 3, 3], order=order, activate_sum=False)
+    (block,) = module.blocks
+    kinds = [type(part).__name__ for part in block.main]
+    assert kinds == ["FrameNorm", "ELU", "Convolution", "Dropout", "FrameNorm", "ELU", "Convolution"]
+    torch.testing.assert_close(module(frames()), block.main(frames()) + frames()[:, :, 2:])
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        (Conv3dOptions, {"order": ["norm", "convolution"]}, "`order` must name each of convolution, norm"),
+        (Densenet3dOptions, {"order": ["pool", *PARTS[:-1]]}, "`order` must end with pool"),
+        (Resnet3dOptions, {"order": ["pool", *PARTS[:-1]]}, "`order` must end with pool"),
+        (Conv3dOptions, {"pool": "adaptive_max"}, "`pool_to` is needed by an adaptive `pool`"),
+        (Conv3dOptions, {"pool": "max", "pool_to": [2, 2]}, "`pool_to` is needed by an adaptive `pool`"),
+        (Conv3dOptions, {"pool": "adaptive_max", "pool_to": [2, 2], "pool_size": 2}, "`pool_size` needs a `pool`"),
+        (Conv3dOptions, {"sharpness": 2.0}, "`sharpness` belongs to activation 'bsoftplus'"),
+        (
+            Resnet3dOptions,
+            {"zero_start": True, "order": ["norm", "activation", "convolution", "dropout", "pool"]},
+            "`zero_start` needs a norm behind the convolution",
+        ),
+    ],
+)
+def test_layers_that_contradict_themselves_are_refused(name, options, message):
+    with pytest.raises(ValidationError, match=message):
+        name.model_validate_json(json.dumps({"channels": [2], **options}))

@@ -46,6 +46,20 @@ def test_a_demo_repeats_for_one_seed_only(tmp_path, capsys):
     assert known[0] == known[1] != known[2]
 
 
+def test_convert_stores_a_shared_stimulus_once(tmp_path, capsys):
+    for name in ("m1_a", "m2_a"):
+        np.savez(tmp_path / f"{name}.npz", stim=make().stim, robs=make(name).robs, dt=0.01)
+    files = [tmp_path / "m1_a.npz", tmp_path / "m2_a.npz"]
+    assert run(capsys, "convert", *files, tmp_path / "out", "--share-stimuli")[0] == 0
+    assert len(list((tmp_path / "out").rglob("stim*.npy"))) == 0
+    assert len(list((tmp_path / "out" / "stimuli").iterdir())) == 1
+    code, out, _ = run(capsys, "check", tmp_path / "out")  # which finds the sessions, and only them
+    assert code == 0
+    assert [line.partition(":")[0] for line in out.splitlines() if "warning" not in line] == [
+        f"{tmp_path}/out/{name}" for name in ("m1_a", "m2_a")
+    ]
+
+
 def test_convert_takes_names_axes_and_options(tmp_path, capsys):
     recording = make()
     arrays = {

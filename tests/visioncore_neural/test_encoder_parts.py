@@ -15,6 +15,7 @@ from torch import nn
 from visioncore_engine.contracts import Batch, LossFacts
 from visioncore_engine.errors import ConfigError, DataError
 from visioncore_engine.objective import Objective, predict
+from visioncore_neural.models.history import History
 from visioncore_neural.models.rates import MIN_START_RATE
 from visioncore_neural.options.model import EncoderOptions, HistoryOptions
 
@@ -118,6 +119,24 @@ def test_the_loss_of_predictive_coding_is_added_with_its_weight_over_groups_and_
 
 
 # -- earlier responses
+
+
+def test_a_bounded_history_stretches_no_direction_and_a_call_changes_nothing():
+    history = History(HistoryOptions(num_lags=4, hidden=(5,), spectral_norm=True), 3).double()
+    assert not history.output.bounded().any()  # it still starts at 0
+    layers = [history.hidden[0], history.output]
+    for layer, size in zip(layers, (3.0, 0.1), strict=True):
+        torch.nn.init.normal_(layer.weight, std=size)
+        weight = layer.weight.detach().numpy()
+        expected = weight / max(np.linalg.svd(weight)[1][0], 1.0)
+        np.testing.assert_allclose(layer.bounded().detach().numpy(), expected, rtol=1e-9)
+    previous = torch.randn(2, 6, 3, dtype=torch.float64)
+    state = {name: value.clone() for name, value in history.state_dict().items()}
+    first = history.train()(previous, 2)
+    torch.testing.assert_close(history(previous, 2), first, rtol=0, atol=0)
+    assert all(torch.equal(state[name], value) for name, value in history.state_dict().items())
+    first.square().sum().backward()
+    assert all(parameter.grad.abs().sum() > 0 for parameter in history.parameters())
 
 
 def test_earlier_responses_start_without_effect_and_equal_their_formula():

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from visioncore_engine.errors import ConfigError
 from visioncore_neural.options.frontend import DynamicalAdaptationOptions, TemporalBasisOptions
 from visioncore_neural.options.stage import LearnableTemporalOptions
+from visioncore_neural.stages.bands import Bands
 from visioncore_neural.stages.bases import temporal_basis
 from visioncore_neural.stages.kernels import KERNELS
 from visioncore_neural.stages.weights import hann
@@ -84,6 +85,42 @@ def test_c2_weight_norm_has_no_dead_parameter_and_says_what_the_norm_is(weight_n
 def test_a_power_without_a_window_is_refused():
     with pytest.raises(ValidationError, match="`window_power` needs a `window`"):
         LearnableTemporalOptions(window_power=2.0)
+
+
+def test_bands_are_a_gaussian_blur_and_what_it_takes_away():
+    with double():
+        bands = Bands(0.8, (3, 4))
+    clip = frames(1, 2)
+    coarse, fine = bands(clip).chunk(2, dim=1)
+    torch.testing.assert_close(coarse + fine, clip)
+    window = np.exp(-0.5 * (np.arange(-3, 4) / 0.8) ** 2)
+    window /= window.sum()
+    picture = clip[0, 1, 1].numpy()
+    for y in range(3):
+        for x in range(4):
+            expected = sum(
+                window[i + 3] * window[j + 3] * picture[np.clip(y + i, 0, 2), np.clip(x + j, 0, 3)]
+                for i in range(-3, 4)
+                for j in range(-3, 4)
+            )
+            assert coarse[0, 1, 1, y, x].item() == pytest.approx(expected, rel=1e-9)
+    uniform = bands(torch.ones(1, 2, 1, 3, 4, dtype=torch.float64))
+    torch.testing.assert_close(uniform[:, 2:], torch.zeros_like(uniform[:, 2:]))
+
+
+def test_each_band_has_filters_of_its_own():
+    module = build("learnable_temporal", kernel_size=4, num_channels=2, bands=1.0, init="random")
+    assert module.out_shape == (4, 3, 4)
+    assert module.kernel().shape == (4, 2, 4, 1, 1)
+    clip = frames(1, 5)
+    coarse, fine = module.bands(clip).chunk(2, dim=1)
+    kernel = module.kernel()
+    expected = torch.cat(
+        [torch.nn.functional.conv3d(coarse, kernel[:2]), torch.nn.functional.conv3d(fine, kernel[2:])], 1
+    )
+    torch.testing.assert_close(module(clip), expected)
+    with pytest.raises(ConfigError, match="a single pixel has no fine part"):
+        build("learnable_temporal", (1, 1, 1), bands=1.0)
 
 
 # -- temporal_basis

@@ -54,6 +54,12 @@ def test_good_sessions_pass(home):
     resolve(["run.yaml"], sets=["model.modulator=film", 'data.units=["*/u1"]']).check_data()
 
 
+def test_of_formats_without_headers_only_the_paths_are_looked_at(home):
+    for reader in ("sensorium", "dset"):
+        resolve(["run.yaml"], sets=[f"data.reader={reader}"]).check_data()
+        assert "no session is there (got x*)" in told(f"data.reader={reader}", 'data.sessions=["x*"]')
+
+
 @pytest.mark.parametrize(
     ("sets", "message"),
     [
@@ -102,6 +108,8 @@ def test_missing_behavior_for_a_modulator_that_needs_it_has_its_line(home):
     assert "data.prepare.velocity: cannot differentiate behavior" in told(
         "data.prepare=[{name: velocity, of: behavior}]"
     )
+    assert "data.prepare.split_relu: cannot change behavior" in told("data.prepare=[split_relu, velocity]")
+    resolve(["run.yaml"], sets=["data.prepare=[velocity, split_relu]"]).check_data()
 
 
 def test_sessions_of_one_name_or_another_rate_are_refused(home):

@@ -12,6 +12,8 @@ from pydantic import ValidationError
 from torch import nn
 
 from visioncore_engine.errors import ConfigError
+from visioncore_neural._model_components import COMPONENTS
+from visioncore_neural.analysis.influence import influence_of
 from visioncore_neural.options.recurrent import ConvGRUOptions
 from visioncore_neural.options.stage import Conv3dOptions
 from visioncore_neural.stages.kernels import biphasic, gaussian_derivatives, identity
@@ -49,6 +51,34 @@ BOUNDED = {
     "resnet3d_open": ("resnet3d", {"channels": [2], "activate_sum": False, "norm": "frame_instance"}),
     "densenet3d": ("densenet3d", {"channels": [3, 2], "kernel_size": [2, 3, 3], "pool": "average", "dropout": 0.2}),
     "densenet3d_split": ("densenet3d", {"channels": [2], "activation": "split_relu", "norm": "none"}),
+    "temporal_bands": ("learnable_temporal", {"kernel_size": 5, "num_channels": 3, "bands": 1.0, "bias": True}),
+    "conv3d_attention": ("conv3d", {"channels": [3], "pool": "attention", "activation": "bsoftplus"}),
+    "conv3d_adaptive": ("conv3d", {"channels": [3, 3], "pool": "adaptive_average", "pool_to": [3, 2]}),
+    "conv3d_ordered": (
+        "conv3d",
+        {
+            "channels": [3, 2],
+            "order": ["pool", "norm", "activation", "convolution", "dropout"],
+            "activation": "split_relu",
+            "activation_gain": True,
+            "pool": "average",
+        },
+    ),
+    "resnet3d_preactivated": (
+        "resnet3d",
+        {
+            "channels": [3, 4],
+            "order": ["norm", "activation", "convolution", "dropout", "pool"],
+            "activate_sum": False,
+            "stride": [2, 1],
+            "pool": "adaptive_max",
+            "pool_to": [2, 2],
+        },
+    ),
+    "densenet3d_ordered": (
+        "densenet3d",
+        {"channels": [2, 2], "order": ["norm", "activation", "dropout", "convolution", "pool"], "pool": "attention"},
+    ),
     "gru_per_prediction": ("gru", {"hidden_channels": 3, "burn_in": 4, "unroll": "per_prediction", "num_layers": 2}),
     "lstm_per_prediction": ("lstm", {"hidden_channels": 3, "burn_in": 4, "unroll": "per_prediction", "over": "frame"}),
     "conv_gru_per_prediction": ("conv_gru", {"hidden_channels": 3, "burn_in": 4, "unroll": "per_prediction"}),
@@ -68,6 +98,23 @@ def build(case, shape=SHAPE):
 def frames(num_windows, num_frames, shape=SHAPE, seed=0):
     draw = torch.Generator().manual_seed(seed)
     return torch.randn(num_windows, shape[0], num_frames, *shape[1:], generator=draw, dtype=torch.float64)
+
+
+def test_a20_every_declared_stage_stands_in_the_tests_of_causality():
+    assert {name for name, _ in ALL.values()} == {component.name for component in COMPONENTS["stage"]}
+
+
+@pytest.mark.parametrize("case", ALL)
+def test_a20_influence_by_lag_falls_on_a_frame_and_its_history_and_nowhere_else(case):
+    module = build(case)
+    later = 3  # frames behind the predicted one
+    shares = influence_of(lambda x: module(x)[:, :, -1 - later : -later], frames(2, module.history + 2 + later))
+    assert shares.sum() == pytest.approx(1.0)
+    lag = np.arange(len(shares)) - later
+    assert np.all(shares[lag < 0] == 0)
+    assert shares[lag == 0] > 0
+    if module.burn_in == 0:
+        assert np.all(shares[lag > module.history] == 0)
 
 
 @pytest.mark.parametrize("case", ALL)

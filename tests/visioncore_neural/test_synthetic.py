@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from neural_recordings import choice
 
 from visioncore_engine.contracts import DatasetFacts
 from visioncore_neural.data.audit import audit
@@ -191,6 +192,29 @@ def test_the_truth_follows_the_chosen_units():
     facts, every = part.groups[0].facts["truth"], whole.groups[0].facts["truth"]
     assert facts["centre"] == [every["centre"][1], every["centre"][4]]
     assert facts["kind"] == ["energy", "linear"]
+
+
+def test_the_truth_follows_units_that_were_chosen_while_preparing(tmp_path):
+    units = Synthetic(options(**SMALL), DatasetFacts(seed=0)).groups[0].targets["robs"].ids
+    (tmp_path / "units.csv").write_text(
+        "\n".join(["session,unit,start,stop,missing_pct", *(f"m1_a,{unit},0,9,0" for unit in units)])
+    )
+    prepare = (
+        choice("preparation", "select_units", ids={"m1_a": [units[1], units[4]]}),
+        choice("preparation", "missing_pct", table=str(tmp_path / "units.csv")),
+    )
+    chosen = options(**{**SMALL, "num_sessions": 1, "num_subjects": 1}).model_copy(update={"prepare": prepare})
+    part = Synthetic(chosen, DatasetFacts(seed=0))
+    whole = Synthetic(options(**{**SMALL, "num_sessions": 1, "num_subjects": 1}), DatasetFacts(seed=0))
+    np.testing.assert_array_equal(part.truth("m1_a").rate, whole.truth("m1_a").rate[:, [1, 4]])
+    facts = [dataset.groups[0].facts["truth"]["centre"] for dataset in (part, whole)]
+    np.testing.assert_array_equal(facts[0], np.asarray(facts[1])[[1, 4]])
+
+
+def test_nothing_is_said_to_be_true_of_frames_that_were_put_together():
+    prepare = (choice("preparation", "downsample", factor=2),)
+    opened = Synthetic(options(**SMALL).model_copy(update={"prepare": prepare}), DatasetFacts(seed=0))
+    assert all("truth" not in group.facts for group in opened.groups)
 
 
 def test_batches_say_which_frame_of_the_truth_they_are():

@@ -157,7 +157,7 @@ def test_a20_newest_first_time_axis():
     assert (np.diff(group.inputs[:, 0, :, 0, 0].numpy(), axis=1) == 1).all()
 
 
-def test_history_crosses_neither_trial_nor_split_edges():
+def test_a28b_history_crosses_neither_trial_nor_split_edges():
     """A28b, L9: what a validation frame sees is never seen in training, and the other way round."""
     trial = np.repeat([0, 1, 2], 80)
     split = np.repeat([0, 1, 1, 0, 0, 2], 40)  # edges inside trials as well

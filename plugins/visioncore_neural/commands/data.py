@@ -39,6 +39,7 @@ def build(parser: argparse.ArgumentParser) -> _Handler:
     convert.add_argument("sources", metavar="SRC", nargs="+", type=Path, help="files to read")
     convert.add_argument("out", metavar="OUT", type=Path, help="folder that receives the sessions")
     convert.add_argument("--overwrite", action="store_true", help="replace sessions that are there")
+    convert.add_argument("--share-stimuli", action="store_true", help="store equal stimuli once, in OUT/stimuli")
     _add_reader(convert, "npz")
     convert.set_defaults(action=_convert)
     check = actions.add_parser("check", help="look at every value of recordings; exit 2 where one cannot be used")
@@ -98,8 +99,9 @@ def _convert(arguments: argparse.Namespace) -> int:
     from visioncore_neural.commands.settings import reader_of
     from visioncore_neural.data.convert import convert
 
+    readers = [reader_of(arguments, path) for path in arguments.sources]
     for recording, folder in convert(
-        [reader_of(arguments, path) for path in arguments.sources], arguments.out, overwrite=arguments.overwrite
+        readers, arguments.out, overwrite=arguments.overwrite, share_stimuli=arguments.share_stimuli
     ):
         shape = "x".join(str(size) for size in recording.stim.shape)
         _say(f"{folder}: stimulus {shape}, {recording.num_units} units, {recording.dt:g} s per frame")

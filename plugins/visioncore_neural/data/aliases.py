@@ -24,6 +24,7 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
     "name": ("session", "session_name"),
     "subject": ("subject_id", "animal", "animal_id"),
     "degrees_per_pixel": ("deg_per_pixel",),
+    "stim_sha256": ("stimulus_sha256",),
     "stim_rep": ("stimulus_repeats",),
     "robs_rep": ("responses_repeats",),
 }

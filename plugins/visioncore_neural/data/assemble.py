@@ -11,7 +11,7 @@ from visioncore_engine.errors import DataError, Problem
 from visioncore_neural.options.reader import ArchiveOptions
 from visioncore_neural.recording import SPLITS, Affine, Recording
 
-__all__ = ["assemble", "to_tchw"]
+__all__ = ["assemble", "frame_duration", "to_tchw"]
 
 _DEFAULT_AXES = {1: "T", 2: "TC", 3: "THW", 4: "TCHW"}
 
@@ -47,6 +47,11 @@ def to_tchw(stim: np.ndarray, axes: str, where: str) -> np.ndarray:
     order = [axes.index(axis) for axis in "TCHW" if axis in axes]
     missing = tuple(i for i, axis in enumerate("TCHW") if axis not in axes)
     return np.expand_dims(stim.transpose(order), missing)
+
+
+def frame_duration(times: np.ndarray) -> float:
+    """Seconds per frame: what most frames are apart, to nine digits (times have rounding errors)."""
+    return float(f"{np.median(np.diff(times)):.9g}")
 
 
 def assemble(arrays: Mapping[str, np.ndarray], options: ArchiveOptions, path: Path) -> Recording:

@@ -81,7 +81,12 @@ def _changed_files(recording: Recording) -> Iterator[Problem]:
     for key, entry in read_header(folder)["arrays"].items():
         if array_hash(recording.array(key)) != entry["sha256"]:
             what = "the values are not those that were written (SHA-256 differs)"
-            yield Problem(where=str(folder / f"{key}.npy"), key=key, what=what, todo="convert the session again")
+            yield Problem(
+                where=str(folder / entry.get("file", f"{key}.npy")),
+                key=key,
+                what=what,
+                todo="convert the session again",
+            )
 
 
 def _too_short(recording: Recording, stretches: Stretches, frames: int) -> Iterator[Problem]:

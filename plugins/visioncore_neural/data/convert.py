@@ -21,7 +21,9 @@ class Readable(Protocol):
         ...
 
 
-def convert(readers: Iterable[Readable], out: Path, *, overwrite: bool = False) -> Iterator[tuple[Recording, Path]]:
+def convert(
+    readers: Iterable[Readable], out: Path, *, overwrite: bool = False, share_stimuli: bool = False
+) -> Iterator[tuple[Recording, Path]]:
     """Write each recording to ``out/<session name>`` and read it back.
 
     Parameters
@@ -32,6 +34,8 @@ def convert(readers: Iterable[Readable], out: Path, *, overwrite: bool = False) 
         Folder that receives the sessions.
     overwrite
         Replace sessions that are there.
+    share_stimuli
+        Store equal stimuli once, in ``out/stimuli``.
 
     Yields
     ------
@@ -53,5 +57,5 @@ def convert(readers: Iterable[Readable], out: Path, *, overwrite: bool = False) 
                 Problem(where=recording.where, key="name", what="cannot name a folder", given=given, todo=todo)
             )
         folder = out / recording.name
-        write_session(recording, folder, overwrite=overwrite)
+        write_session(recording, folder, overwrite=overwrite, share_stimulus=share_stimuli)
         yield read_session(folder), folder

@@ -96,19 +96,17 @@ class RecordingsDataset:
             raise DataError(*problems)
         # A copy: a view of a map would keep its file open, one for each session.
         split = assign_split(recording, rule) if recording.split is None else np.array(recording.split, dtype=np.int8)
-        train = (split == SPLITS["train"]) & (np.asarray(recording.trial) >= 0) & recording.valid_frames()
-        if not train.any():
-            raise DataError(
-                Problem(where=recording.where, key="split", what="has no valid training frame", todo="leave it out")
-            )
         recording = replace(recording, split=split)
+        train = _training_frames(recording)
         known = None if facts.state is None else _known_state(recording, self._options.prepare, facts.state)
         state: dict[str, Any] = {}
         for choice in self._options.prepare:
             preparation = choice.build(PreparationFacts(group=recording.name))
             state[choice.id] = preparation.fit(recording, train) if known is None else known[choice.id]
-            recording = preparation.apply(recording, state[choice.id])
-        return _Session(recording, split, state)
+            before, recording = recording, preparation.apply(recording, state[choice.id])
+            if recording.valid is not before.valid or recording.columns is not before.columns:
+                train = _training_frames(recording)
+        return _Session(recording, np.asarray(recording.split, dtype=np.int8), state)
 
     def large_arrays(self) -> dict[str, Array]:
         """Give the stimuli, by session."""
@@ -252,6 +250,17 @@ class RecordingsDataset:
     def _bounds(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         stretches = self._stretches(index)
         return stretches.start, stretches.stop
+
+
+def _training_frames(recording: Recording) -> np.ndarray:
+    """Frames that are trained on, bool (T,)."""
+    train = (np.asarray(recording.split) == SPLITS["train"]) & (np.asarray(recording.trial) >= 0)
+    train = train & recording.valid_frames()
+    if not train.any():
+        raise DataError(
+            Problem(where=recording.where, key="split", what="has no valid training frame", todo="leave it out")
+        )
+    return np.asarray(train)
 
 
 def _known_state(recording: Recording, prepare: Sequence[Choice], state: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -18,6 +18,8 @@ import numpy as np
 from visioncore_engine.errors import DataError, Problem, StorageError
 from visioncore_neural.data.arrays import Array, MappedArray
 from visioncore_neural.data.fingerprint import array_hash, content_fingerprint, describe
+from visioncore_neural.data.shared import FOLDER as SHARED
+from visioncore_neural.data.shared import store
 from visioncore_neural.recording import Affine, Recording
 
 __all__ = ["FORMAT", "HEADER", "VERSION", "read_header", "read_session", "write_session"]
@@ -29,10 +31,11 @@ _CHUNK = 4096
 _ENTRY = ("dtype", "shape", "sha256")
 
 
-def write_session(recording: Recording, folder: Path, *, overwrite: bool = False) -> str:
+def write_session(recording: Recording, folder: Path, *, overwrite: bool = False, share_stimulus: bool = False) -> str:
     """Write a recording as a session folder: all of it, or nothing.
 
-    The folder is made beside its target, flushed to disk and renamed. Units that are not in use are left out.
+    The folder is made beside its target, flushed to disk and renamed. Units that are not in use are left out. A shared
+    stimulus lies in ``stimuli`` beside the folder, once for all sessions that show it.
 
     Returns
     -------
@@ -52,7 +55,7 @@ def write_session(recording: Recording, folder: Path, *, overwrite: bool = False
         work = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
         try:
             work.chmod(0o755)  # mkdtemp makes folders that nobody else may read
-            fingerprint = _write(recording, work)
+            fingerprint = _write(recording, work, share_stimulus=share_stimulus)
             if folder.exists():
                 shutil.rmtree(folder)
             work.rename(folder)
@@ -64,15 +67,19 @@ def write_session(recording: Recording, folder: Path, *, overwrite: bool = False
     return fingerprint
 
 
-def _write(recording: Recording, folder: Path) -> str:
+def _write(recording: Recording, folder: Path, *, share_stimulus: bool) -> str:
     if recording.columns is not None:
         everything = slice(None)
         valid = recording.validity(everything) if recording.valid.ndim == 2 else recording.valid
         recording = replace(recording, robs=recording.counts(everything), valid=valid, columns=None)
     arrays: dict[str, dict[str, Any]] = {}
     for key, array in recording.arrays().items():
-        _write_array(array, folder / f"{key}.npy")
         arrays[key] = {"dtype": array.dtype.str, "shape": list(array.shape), "sha256": array_hash(array)}
+        if key == "stim" and share_stimulus:
+            shared = store(array, arrays[key]["sha256"], folder.parent / SHARED, _write_array)
+            arrays[key]["file"] = f"../{SHARED}/{shared.name}"
+        else:
+            _write_array(array, folder / f"{key}.npy")
     description = describe(recording)
     fingerprint = content_fingerprint(description, arrays)
     header = {
@@ -183,7 +190,7 @@ def _shape(written: Any) -> Any:
 
 
 def _open_array(folder: Path, key: str, entry: Any) -> Array:
-    path = folder / f"{key}.npy"
+    path = folder / str(entry.get("file", f"{key}.npy"))
     if not path.exists():
         raise DataError(Problem(where=str(folder), key=key, what=f"{HEADER} lists it, but {path.name} is not there"))
     array = MappedArray.of(path)

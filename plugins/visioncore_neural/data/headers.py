@@ -22,7 +22,8 @@ __all__ = ["problems"]
 
 _PLUGIN = "visioncore_neural"
 _READERS: dict[str, Callable[[Any, Any], Folder | Npz | Hdf5]] = {"folder": Folder, "npz": Npz, "hdf5": Hdf5}
-_PREPARATIONS = ("pixel_norm", "standardize", "velocity")  # those of which it is known what side inputs they make
+_MAKE_BEHAVIOR = ("velocity", "temporal_basis")
+_VERBS = {"velocity": "differentiate"}
 
 
 def problems(config: RunConfig) -> list[Problem]:
@@ -61,19 +62,23 @@ def _recordings(options: SessionsOptions) -> tuple[Recording, ...] | None:
 
 
 def _lacking_sides(config: RunConfig, options: SessionsOptions, recordings: Sequence[Recording]) -> Iterator[Problem]:
-    velocities = [choice for choice in options.prepare if choice.name == "velocity"]
-    for choice in velocities:
-        of = getattr(choice.options, "of", "")
-        for recording in _without(recordings, of):
-            what = f"cannot differentiate {of}, which {recording.where} does not have"
-            yield Problem(key=f"data.prepare.{choice.id}", what=what, todo="leave the session out, or the preparation")
-    made = (*(("behavior",) if velocities else ()), PREVIOUS)
+    made: list[str] = []
+    for choice in options.prepare:
+        of = getattr(choice.options, "of", "behavior" if choice.name == "split_relu" else ())
+        for name in () if choice.plugin != _PLUGIN else (of,) if isinstance(of, str) else of:
+            for recording in [] if name in made else _without(recordings, name):
+                what = f"cannot {_VERBS.get(choice.name, 'change')} {name}, which {recording.where} does not have"
+                todo = "leave the session out, or the preparation"
+                yield Problem(key=f"data.prepare.{choice.id}", what=what, todo=todo)
+        if choice.name in _MAKE_BEHAVIOR:
+            made.append("behavior")
+    made.append(PREVIOUS)
     for name in options.side or ():
         if name not in made:
             for recording in _without(recordings, name):
                 yield Problem(key="data.side", what=f"{recording.where} has no {name}", todo="leave the session out")
-    if all(choice.name in _PREPARATIONS for choice in options.prepare):
-        yield from _needs_of_modulator(config, options, recordings, made)
+    if all(choice.plugin == _PLUGIN for choice in options.prepare):
+        yield from _needs_of_modulator(config, options, recordings, tuple(made))
 
 
 def _needs_of_modulator(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +10,9 @@ import numpy as np
 from visioncore_engine.errors import DataError, Problem
 from visioncore_neural.data.aliases import find_keys
 from visioncore_neural.data.assemble import assemble
+from visioncore_neural.data.files import must_exist, unreadable
 from visioncore_neural.data.folder import HEADER, read_session
+from visioncore_neural.data.shared import with_shared_stimulus
 from visioncore_neural.options.reader import ArchiveOptions, FolderOptions
 from visioncore_neural.recording import Recording
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Folder", "Hdf5", "Npz"]
 
-_ATTRIBUTES = ("dt", "name", "subject", "degrees_per_pixel")
+_ATTRIBUTES = ("dt", "name", "subject", "degrees_per_pixel", "stim_sha256")
 _PER_FRAME = ("stim", "robs", "valid", "trial", "split", "behavior", "eyepos", "repeat_frame", "repeat_trial")
 
 
@@ -72,19 +73,23 @@ class Npz:
         DataError
             For a file that is missing, damaged, or holds Python objects; and where arrays are missing or do not fit.
         """
-        return assemble(self._arrays(self._array), self._options, self._path)
+        return assemble(self._complete(self._arrays(self._array)), self._options, self._path)
 
     def headers(self) -> Recording:
         """Read what the arrays are, not their values: a recording whose arrays are all zero. Raises as `read`."""
-        return assemble(self._arrays(self._header), _without_repeats(self._options), self._path)
+        arrays = self._complete(self._arrays(self._header), headers=True)
+        return assemble(arrays, _without_repeats(self._options), self._path)
+
+    def _complete(self, arrays: dict[str, np.ndarray], *, headers: bool = False) -> dict[str, np.ndarray]:
+        return with_shared_stimulus(arrays, self._options.stimulus, self._path, headers=headers)
 
     def _arrays(self, get: Callable[[Any, str, str], np.ndarray]) -> dict[str, np.ndarray]:
-        _must_exist(self._path)
+        must_exist(self._path)
         with self._path.open("rb") as file:  # NumPy leaves files open that it cannot read
             try:
                 archive = np.load(file, allow_pickle=False)
             except Exception as error:  # as `arrays._map`
-                raise _unreadable(self._path, "", error) from error
+                raise unreadable(self._path, "", error) from error
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 what = "is one array, not an archive of named arrays (.npz)"
                 raise DataError(Problem(where=str(self._path), what=what))
@@ -95,7 +100,7 @@ class Npz:
         try:
             return np.asarray(archive[key])
         except Exception as error:  # as `arrays._map`
-            raise _unreadable(self._path, key, error) from error
+            raise unreadable(self._path, key, error) from error
 
     def _header(self, archive: Any, name: str, key: str) -> np.ndarray:
         member = key if key in archive.zip.namelist() else f"{key}.npy"
@@ -105,7 +110,7 @@ class Npz:
                 parse = np.lib.format.read_array_header_1_0 if version == (1, 0) else _read_long_header
                 shape, _, dtype = parse(file)
         except Exception as error:  # as `arrays._map`
-            raise _unreadable(self._path, key, error) from error
+            raise unreadable(self._path, key, error) from error
         bare = _without_values(name, shape, dtype)
         return self._array(archive, name, key) if bare is None else bare
 
@@ -134,20 +139,24 @@ class Hdf5:
         DataError
             For a file that is missing or damaged; and where arrays are missing or do not fit.
         """
-        return assemble(self._arrays(self._array), self._options, self._path)
+        return assemble(self._complete(self._arrays(self._array)), self._options, self._path)
 
     def headers(self) -> Recording:
         """Read what the arrays are, not their values: a recording whose arrays are all zero. Raises as `read`."""
-        return assemble(self._arrays(self._header), _without_repeats(self._options), self._path)
+        arrays = self._complete(self._arrays(self._header), headers=True)
+        return assemble(arrays, _without_repeats(self._options), self._path)
+
+    def _complete(self, arrays: dict[str, np.ndarray], *, headers: bool = False) -> dict[str, np.ndarray]:
+        return with_shared_stimulus(arrays, self._options.stimulus, self._path, headers=headers)
 
     def _arrays(self, get: Callable[[Any, str, str], np.ndarray]) -> dict[str, np.ndarray]:
         import h5py
 
-        _must_exist(self._path)
+        must_exist(self._path)
         try:
             file = h5py.File(self._path, "r")
         except Exception as error:  # the library reports damage in many ways
-            raise _unreadable(self._path, "", error) from error
+            raise unreadable(self._path, "", error) from error
         with file:
             names, attributes = self._contents(file)
             found = find_keys(names, self._options.keys, str(self._path))
@@ -163,21 +172,21 @@ class Hdf5:
             file.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
             attributes = {name: np.asarray(file.attrs[name]) for name in _ATTRIBUTES if name in file.attrs}
         except Exception as error:  # the library reports damage in many ways
-            raise _unreadable(self._path, "", error) from error
+            raise unreadable(self._path, "", error) from error
         return names, attributes
 
     def _header(self, file: Any, name: str, key: str) -> np.ndarray:
         try:
             bare = _without_values(name, file[key].shape, file[key].dtype)
         except Exception as error:  # the library reports damage in many ways
-            raise _unreadable(self._path, key, error) from error
+            raise unreadable(self._path, key, error) from error
         return self._array(file, name, key) if bare is None else bare
 
     def _array(self, file: Any, name: str, key: str) -> np.ndarray:
         try:
             array = np.asarray(file[key][()])
         except Exception as error:  # the library reports damage in many ways
-            raise _unreadable(self._path, key, error) from error
+            raise unreadable(self._path, key, error) from error
         if array.dtype.kind == "O" and not all(isinstance(item, bytes | str) for item in array.ravel()):
             raise DataError(
                 Problem(where=str(self._path), key=key, what="holds objects, not numbers", given=f"dtype {array.dtype}")
@@ -199,21 +208,3 @@ def _without_repeats(options: ArchiveOptions) -> ArchiveOptions:
 
 def _read_long_header(file: Any) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     return np.lib.format.read_array_header_2_0(file, max_header_size=100_000)
-
-
-def _must_exist(path: Path) -> None:
-    if not path.is_file():
-        raise DataError(Problem(where=str(path), what="is a folder" if path.is_dir() else "no such file"))
-
-
-def _unreadable(path: Path, key: str, error: Exception) -> DataError:
-    size = path.stat().st_size
-    return DataError(
-        Problem(
-            where=str(path),
-            key=key,
-            what=f"cannot be read as plain arrays: {error}",
-            given=f"a file of {size} bytes",
-            todo="truncated, damaged, or holding Python objects, which are never loaded",
-        )
-    )

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from visioncore_neural.options.model import HistoryOptions
 from visioncore_neural.stages.layers import ACTIVATIONS
+from visioncore_neural.stages.weights import BoundedLinear
 
 __all__ = ["History"]
 
@@ -25,12 +26,13 @@ class History(nn.Module):
         super().__init__()
         self._num_lags = options.num_lags
         size = options.num_lags * num_units
+        linear = BoundedLinear if options.spectral_norm else nn.Linear
         hidden: list[nn.Module] = []
         for width in options.hidden:
-            hidden += [nn.Linear(size, width), ACTIVATIONS[options.activation]()]
+            hidden += [linear(size, width), ACTIVATIONS[options.activation]()]
             size = width
         self.hidden = nn.Sequential(*hidden)
-        self.output = nn.Linear(size, num_units, bias=False)  # the readout has one
+        self.output = linear(size, num_units, bias=False)  # the readout has one
         nn.init.zeros_(self.output.weight)
 
     def forward(self, previous: Tensor, length: int) -> Tensor:

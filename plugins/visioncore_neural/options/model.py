@@ -24,6 +24,9 @@ class HistoryOptions(Options):
     activation: Literal["relu", "elu", "gelu", "silu", "softplus"] = Field(
         "elu", description="nonlinearity of the hidden layers"
     )
+    spectral_norm: bool = Field(
+        False, description="keep the largest singular value of each layer's weights at 1 or below"
+    )
 
 
 class RateOptions(Options):

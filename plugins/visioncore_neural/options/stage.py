@@ -16,11 +16,17 @@ __all__ = [
     "LayerShape",
     "LayersOptions",
     "LearnableTemporalOptions",
+    "Part",
     "Resnet3dOptions",
 ]
 
 Count = Annotated[int, Field(ge=1)]
 Kernel = tuple[Count, Count, Count]
+
+
+Part = Literal["convolution", "norm", "activation", "dropout", "pool"]
+PARTS: tuple[Part, ...] = ("convolution", "norm", "activation", "dropout", "pool")
+FACTORS = ("max", "average", "blur", "learned", "attention")
 
 
 class LayerShape(NamedTuple):
@@ -59,6 +65,12 @@ class LearnableTemporalOptions(KernelOptions):
     window: Literal["none", "time"] = Field(
         "none", description="Hann window under the filters, against aliasing; they still start as `init` says"
     )
+    bands: float | None = Field(
+        None,
+        gt=0,
+        description="split every frame into a Gaussian blur of so many pixels and what is left, as magno- and "
+        "parvocellular cells do, and learn `num_channels` filters of each: twice the channels",
+    )
 
     @model_validator(mode="after")
     def _power_has_a_use(self) -> LearnableTemporalOptions:
@@ -92,19 +104,31 @@ class LayersOptions(KernelOptions):
     num_groups: int | None = Field(
         None, ge=1, description="groups of channels; needed by `frame_group`, and only by it"
     )
-    activation: Literal["relu", "elu", "gelu", "silu", "softplus", "leaky_relu", "tanh", "split_relu", "identity"] = (
-        Field("elu", description="nonlinearity after each layer; 'split_relu' keeps both signs, in twice the channels")
+    activation: Literal[
+        "relu", "elu", "gelu", "silu", "softplus", "bsoftplus", "leaky_relu", "tanh", "split_relu", "identity"
+    ] = Field(
+        "elu",
+        description="nonlinearity after each layer; 'split_relu' keeps both signs, in twice the channels; 'bsoftplus' "
+        "is a softplus whose sharpness is learned per channel",
     )
+    sharpness: float | None = Field(
+        None, gt=0, description="'bsoftplus' only: s in softplus(s x) / s at the start, by default 1"
+    )
+    activation_gain: bool = Field(False, description="learn a gain per channel behind the nonlinearity, from 1 on")
     squeeze: int | None = Field(
         None,
         ge=1,
         description="squeeze and excitation after each layer: channels of a frame are scaled by a perceptron of their "
         "spatial averages, with one hidden value for so many channels",
     )
-    pool: Literal["none", "max", "average", "blur", "learned"] = Field(
+    pool: Literal["none", "max", "average", "blur", "learned", "attention", "adaptive_max", "adaptive_average"] = Field(
         "none",
         description="smaller pictures after each layer: by maximum, by average, by a triangular window (against "
-        "aliasing), or by a window per channel that starts as that and learns. Time is never pooled",
+        "aliasing), by a window per channel that starts as that and learns, or by local attention, an average under "
+        "weights that depend on the features and start alike. Adaptive ones have a size to reach. Time is never pooled",
+    )
+    pool_to: tuple[Count, Count] | None = Field(
+        None, description="height and width that an adaptive `pool` reaches; what is smaller stays as it is"
     )
     pool_size: Count | tuple[Count, ...] | None = Field(
         None,
@@ -112,6 +136,10 @@ class LayersOptions(KernelOptions):
         "layer (1 leaves a layer as it is)",
     )
     dropout: float = Field(0.0, ge=0, lt=1, description="probability that a value is dropped after each layer")
+    order: tuple[Part, ...] = Field(
+        PARTS,
+        description="order of the parts of a layer, each once; gates of `squeeze` belong to the pooling",
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> LayersOptions:
@@ -125,10 +153,20 @@ class LayersOptions(KernelOptions):
             raise ValueError("`num_groups` is needed by norm 'frame_group', and only by it")
         if self.num_groups and any(channels % self.num_groups for channels in self.channels):
             raise ValueError(f"every entry of `channels` must be a multiple of `num_groups` ({self.num_groups})")
-        if self.pool == "none" and self.pool_size is not None:
-            raise ValueError("`pool_size` needs a `pool`")
+        self._check_pool()
+        if sorted(self.order) != sorted(PARTS):
+            raise ValueError(f"`order` must name each of {', '.join(PARTS)} once")
+        if self.sharpness is not None and self.activation != "bsoftplus":
+            raise ValueError(f"`sharpness` belongs to activation 'bsoftplus', not to {self.activation!r}")
         _power_needs_window(self.window, self.window_power)
         return self
+
+    def _check_pool(self) -> None:
+        adaptive = self.pool.startswith("adaptive")
+        if self.pool_size is not None and (adaptive or self.pool == "none"):
+            raise ValueError("`pool_size` needs a `pool` that is not adaptive")
+        if adaptive != (self.pool_to is not None):
+            raise ValueError("`pool_to` is needed by an adaptive `pool`, and only by it")
 
     @property
     def kernels(self) -> tuple[Kernel, ...]:
@@ -145,8 +183,8 @@ class LayersOptions(KernelOptions):
 
     @property
     def pools(self) -> tuple[int, ...]:
-        """Factor of the pooling after each layer; 1 where there is none."""
-        size = (1 if self.pool == "none" else 2) if self.pool_size is None else self.pool_size
+        """Factor of the pooling after each layer; 1 where there is none, or an adaptive one."""
+        size = (2 if self.pool in FACTORS else 1) if self.pool_size is None else self.pool_size
         return (size,) * len(self.channels) if isinstance(size, int) else size
 
     @property
@@ -181,6 +219,13 @@ class Resnet3dOptions(ConvolutionOptions):
     )
 
     @model_validator(mode="after")
+    def _pools_last(self) -> Resnet3dOptions:
+        _pool_stays_last(self.order)
+        if self.zero_start and self.order.index("norm") < self.order.index("convolution"):
+            raise ValueError("`zero_start` needs a norm behind the convolution")
+        return self
+
+    @model_validator(mode="after")
     def _norm_to_start_at_zero(self) -> Resnet3dOptions:
         if self.zero_start and self.norm in {"none", "frame_response"}:
             raise ValueError(f"`zero_start` starts the scale of a norm at 0, and norm {self.norm!r} has none")
@@ -189,6 +234,16 @@ class Resnet3dOptions(ConvolutionOptions):
 
 class Densenet3dOptions(LayersOptions):
     """Layers that each append their channels to all that they were given, at their size."""
+
+    @model_validator(mode="after")
+    def _pools_last(self) -> Densenet3dOptions:
+        _pool_stays_last(self.order)
+        return self
+
+
+def _pool_stays_last(order: tuple[Part, ...]) -> None:
+    if order[-1] != "pool":
+        raise ValueError("`order` must end with pool: what a layer makes is joined with its input before it is pooled")
 
 
 def _power_needs_window(window: str, power: float | None) -> None:

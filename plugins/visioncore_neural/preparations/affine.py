@@ -9,10 +9,11 @@ import numpy as np
 
 from visioncore_engine.contracts import PreparationFacts
 from visioncore_engine.errors import DataError, Problem
-from visioncore_neural.options.preparation import PixelNormOptions, StandardizeOptions
+from visioncore_neural.options.preparation import MaxNormOptions, PixelNormOptions, StandardizeOptions
+from visioncore_neural.preparations.arrays import chosen_channels
 from visioncore_neural.recording import Recording
 
-__all__ = ["PixelNorm", "Standardize"]
+__all__ = ["MaxNorm", "PixelNorm", "Standardize"]
 
 
 class PixelNorm:
@@ -36,6 +37,55 @@ class PixelNorm:
     def apply(self, recording: Recording, state: Mapping[str, Any]) -> Recording:
         """Rescale the stimulus."""
         return recording.rescaled("stim", 1.0 / state["range"], -state["center"] / state["range"])
+
+
+class MaxNorm:
+    """``value / m``, m the largest magnitude over the training frames, per channel.
+
+    Values that are not finite count for nothing.
+
+    Parameters
+    ----------
+    options, facts
+        Which array, and the group.
+    """
+
+    def __init__(self, options: MaxNormOptions, facts: PreparationFacts) -> None:
+        del facts  # each recording is fitted by itself
+        self._of, self._channels = options.of, options.channels
+
+    def fit(self, recording: Recording, train: np.ndarray) -> dict[str, Any]:
+        """Largest magnitude of each channel, ``{"max": [...]}``; 1 for channels that were not chosen.
+
+        Raises
+        ------
+        DataError
+            Where a channel is 0 in all training frames, or has no finite value there.
+        """
+        channels = chosen_channels(recording, self._of, self._channels)
+        largest = np.zeros(recording.array(self._of).shape[1])
+        for values in _channels(recording, self._of, train):
+            finite = np.where(np.isfinite(values), np.abs(values), 0.0)
+            largest = np.maximum(largest, finite.max(axis=0, initial=0.0))
+        zero = channels[~(largest[channels] > 0)]
+        if zero.size:
+            what = "is 0 in all training frames, so it has no largest magnitude to be divided by"
+            raise DataError(
+                Problem(
+                    where=recording.where,
+                    key=self._of,
+                    what=what,
+                    given=f"channel {int(zero[0])}",
+                    todo="leave it out of `max_norm` (`channels`)",
+                )
+            )
+        largest[np.setdiff1d(np.arange(len(largest)), channels)] = 1.0
+        return {"max": largest.tolist()}
+
+    def apply(self, recording: Recording, state: Mapping[str, Any]) -> Recording:
+        """Rescale the array."""
+        largest = np.reshape(np.asarray(state["max"]), (-1, 1, 1) if self._of == "stim" else (-1,))
+        return recording.rescaled(self._of, 1.0 / largest, 0.0)
 
 
 class Standardize:

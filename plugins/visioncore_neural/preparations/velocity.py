@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from visioncore_engine.contracts import PreparationFacts
 from visioncore_neural.options.preparation import VelocityOptions
+from visioncore_neural.preparations.arrays import EYE, with_behavior
 from visioncore_neural.recording import Recording
 
 __all__ = ["Velocity"]
@@ -36,17 +36,10 @@ class Velocity:
     def apply(self, recording: Recording, state: Mapping[str, Any]) -> Recording:
         """Add the channels; zero in the first frame of each trial and where the split changes."""
         del state  # nothing was fitted
-        everything = slice(None)
-        values = recording.values(self._of, everything)
+        values = recording.values(self._of, slice(None))
         velocity = np.zeros_like(values)
         velocity[1:] = np.diff(values, axis=0) / np.float32(recording.dt)
         velocity[~recording.follows()] = 0.0
-        names = recording.behavior_names if self._of == "behavior" else ("eye_horizontal", "eye_vertical")
-        old = [] if recording.behavior is None else [recording.values("behavior", everything)]
-        affine = {key: value for key, value in recording.affine.items() if key != "behavior"}
-        return replace(
-            recording,
-            behavior=np.concatenate([*old, velocity], axis=1),
-            behavior_names=(*recording.behavior_names, *(f"{name}_velocity" for name in names)),
-            affine=affine,
-        )
+        names = recording.behavior_names if self._of == "behavior" else EYE
+        kept = np.arange(len(recording.behavior_names))
+        return with_behavior(recording, kept, velocity, (f"{name}_velocity" for name in names))

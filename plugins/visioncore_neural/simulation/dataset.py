@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from visioncore_engine.contracts import DatasetFacts
+from visioncore_engine.contracts import DatasetFacts, GroupSpec
 from visioncore_neural.data.dataset import RecordingsDataset
 from visioncore_neural.options.dataset import SyntheticOptions
+from visioncore_neural.recording import Recording
 from visioncore_neural.simulation.session import Truth, simulate
 
 __all__ = ["Synthetic"]
@@ -27,13 +28,17 @@ class Synthetic(RecordingsDataset):
         seed = facts.seed if options.seed is None else options.seed
         made = [simulate(options, seed, index) for index in range(options.num_sessions)]
         self._truth = {recording.name: truth for recording, truth in made}
+        self._units = {recording.name: recording.units for recording, _ in made}
         super().__init__(
             [recording for recording, _ in made],
             options,
             facts,
             facts_of={recording.name: {"truth": truth.facts(recording.dt)} for recording, truth in made},
         )
-        self._keep_used_units()
+        self.groups = tuple(
+            self._with_truth_of_use(group, session.recording)
+            for group, session in zip(self.groups, self._sessions, strict=True)
+        )
 
     def truth(self, name: str) -> Truth:
         """Return what a session was made of; its rate is indexed by the tag ``frame`` of a batch and the group's units.
@@ -45,15 +50,14 @@ class Synthetic(RecordingsDataset):
         """
         return self._truth[name]
 
-    def _keep_used_units(self) -> None:
-        """Where units were selected, keep the truth of those, so that columns agree with the group's."""
-        groups = []
-        for group, session in zip(self.groups, self._sessions, strict=True):
-            columns = session.recording.columns
-            if columns is not None:
-                truth = self._truth[group.name]
-                truth = Truth(truth.population.take(columns), np.ascontiguousarray(truth.rate[:, columns]))
-                self._truth[group.name] = truth
-                group = replace(group, facts={**group.facts, "truth": truth.facts(session.recording.dt)})  # noqa: PLW2901 - the changed copy takes its place
-            groups.append(group)
-        self.groups = tuple(groups)
+    def _with_truth_of_use(self, group: GroupSpec, recording: Recording) -> GroupSpec:
+        """Keep the truth of the units in use, so that columns agree with the group's, and of frames that are left."""
+        truth, units = self._truth[group.name], self._units[group.name]
+        if recording.num_frames != len(truth.rate):  # frames were put together: what is true of them is not known
+            return replace(group, facts={key: value for key, value in group.facts.items() if key != "truth"})
+        if recording.units == units:
+            return group
+        columns = np.array([units.index(unit) for unit in recording.units], dtype=np.int64)
+        truth = Truth(truth.population.take(columns), np.ascontiguousarray(truth.rate[:, columns]))
+        self._truth[group.name] = truth
+        return replace(group, facts={**group.facts, "truth": truth.facts(recording.dt)})

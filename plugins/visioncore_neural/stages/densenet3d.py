@@ -7,8 +7,7 @@ from torch import Tensor, nn
 
 from visioncore_engine.contracts import StageFacts
 from visioncore_neural.options.stage import Densenet3dOptions, LayerShape
-from visioncore_neural.stages.layers import ACTIVATIONS, convolution, out_size, width_after
-from visioncore_neural.stages.norms import norm
+from visioncore_neural.stages.blocks import LayeredStage, parts
 from visioncore_neural.stages.pooling import after_layer, pooled_size
 
 __all__ = ["Densenet3d"]
@@ -17,18 +16,12 @@ __all__ = ["Densenet3d"]
 class _Layer(nn.Module):
     def __init__(self, options: Densenet3dOptions, layer: LayerShape, in_channels: int, size: tuple[int, int]) -> None:
         super().__init__()
-        growth, kernel, _, pool = layer
-        size = out_size(size, kernel, 1)
-        self.main = nn.Sequential(
-            convolution(in_channels, growth, kernel, 1, options, bias=options.norm == "none"),
-            norm(options, growth, size),
-            ACTIVATIONS[options.activation](),
-            nn.Dropout(options.dropout),
-        )
-        self.channels = in_channels + width_after(options.activation, growth)
-        self.after = nn.Sequential(*after_layer(options, self.channels, pool, size))
-        self.size = pooled_size(size, pool)
-        self.history = kernel[0] - 1
+        modules, (growth, size) = parts(options, layer, (in_channels, size), options.order[:-1])
+        self.main = nn.Sequential(*modules)
+        self.channels = in_channels + growth
+        self.after = nn.Sequential(*after_layer(options, self.channels, layer.pool, size))
+        self.size = pooled_size(options, size, layer.pool)
+        self.history = layer.kernel[0] - 1
 
     def forward(self, features: Tensor) -> Tensor:
         # Frame t of the main path has seen frames t … t + history: the input's last frames belong to it.
@@ -36,7 +29,7 @@ class _Layer(nn.Module):
         return output
 
 
-class Densenet3d(nn.Module):
+class Densenet3d(LayeredStage):
     """Layers that see all that came before them, and append their channels to it (Huang et al., CVPR 2017).
 
     An entry of `channels` is what a layer appends: convolution, normalisation, nonlinearity, dropout. Gate and pooling
@@ -47,14 +40,10 @@ class Densenet3d(nn.Module):
     ----------
     out_shape, history, burn_in
         As every stage.
-    batch_statistics, stochastic
-        Whether it normalises over the batch, or draws at random in training.
     """
 
-    burn_in = 0
-
     def __init__(self, options: Densenet3dOptions, facts: StageFacts) -> None:
-        super().__init__()
+        super().__init__(options)
         channels, *rest = facts.in_shape
         size = (rest[0], rest[1])
         layers = []
@@ -65,8 +54,6 @@ class Densenet3d(nn.Module):
         self.layers = nn.Sequential(*layers)
         self.out_shape = (channels, *size)
         self.history = sum(layer.history for layer in layers)
-        self.batch_statistics = options.norm == "batch"
-        self.stochastic = options.dropout > 0
 
     def forward(self, features: Tensor) -> Tensor:
         """Run the stage: (B, C, T, H, W) -> (B, C', T - history, H', W')."""

@@ -12,7 +12,17 @@ from visioncore_engine.errors import ConfigError, Problem
 from visioncore_neural.options.stage import LayersOptions
 from visioncore_neural.stages.weights import hann, kernel_of, norms
 
-__all__ = ["ACTIVATIONS", "Convolution", "SplitReLU", "convolution", "out_size", "width_after"]
+__all__ = [
+    "ACTIVATIONS",
+    "ChannelSoftplus",
+    "Convolution",
+    "Gain",
+    "SplitReLU",
+    "activation",
+    "convolution",
+    "out_size",
+    "width_after",
+]
 
 
 class SplitReLU(nn.Module):
@@ -21,6 +31,31 @@ class SplitReLU(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Split."""
         return torch.cat([features, -features], dim=1).relu()
+
+
+class ChannelSoftplus(nn.Module):
+    """``log(1 + exp(s x)) / s`` with a sharpness s > 0 that each channel learns; `log_sharpness` is (C,)."""
+
+    def __init__(self, channels: int, sharpness: float) -> None:
+        super().__init__()
+        self.log_sharpness = nn.Parameter(torch.full((channels,), math.log(sharpness)))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Apply to (B, C, T, H, W)."""
+        sharpness = self.log_sharpness.exp()[:, None, None, None]
+        return nn.functional.softplus(features * sharpness) / sharpness
+
+
+class Gain(nn.Module):
+    """Channels of (B, C, T, H, W) times a gain that each learns, from 1 on."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Scale."""
+        return features * self.weight[:, None, None, None]
 
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
@@ -39,6 +74,17 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 def width_after(activation: str, channels: int) -> int:
     """Channels after a nonlinearity."""
     return 2 * channels if activation == "split_relu" else channels
+
+
+def activation(options: LayersOptions, channels: int) -> nn.Module:
+    """Nonlinearity of the options for so many channels, with its gain."""
+    if options.activation == "bsoftplus":
+        module: nn.Module = ChannelSoftplus(channels, options.sharpness or 1.0)
+    else:
+        module = ACTIVATIONS[options.activation]()
+    if not options.activation_gain:
+        return module
+    return nn.Sequential(module, Gain(width_after(options.activation, channels)))
 
 
 class Convolution(nn.Conv3d):

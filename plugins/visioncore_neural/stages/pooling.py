@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from visioncore_neural.options.stage import LayersOptions
 
-__all__ = ["Squeeze", "WindowPool", "after_layer", "pooled_size"]
+__all__ = ["AttentionPool", "Squeeze", "WindowPool", "after_layer", "pooled_size"]
 
 
 class WindowPool(nn.Module):
@@ -45,6 +45,40 @@ class WindowPool(nn.Module):
         return nn.functional.conv3d(padded, self.weight, stride=stride, groups=self._channels)
 
 
+class AttentionPool(nn.Module):
+    """Average over each window of `factor` pixels under weights that the features decide; time stays.
+
+    The weights are ``exp(score)`` over their sum in the window, with one score for all channels of a pixel, a linear
+    function of them that starts at 0: it starts as the average. At the border over the pixels that there are.
+
+    Parameters
+    ----------
+    channels, factor, size
+        Of the features; `size` is (H, W).
+    """
+
+    def __init__(self, channels: int, factor: int, size: tuple[int, int]) -> None:
+        super().__init__()
+        window = (1, min(factor, size[0]), min(factor, size[1]))
+        self.average = nn.AvgPool3d(window, window, ceil_mode=True, count_include_pad=False)
+        self._largest = nn.MaxPool3d(window, window, ceil_mode=True)
+        self._window, self._size = window, size
+        self.score = nn.Conv3d(channels, 1, 1, bias=False)
+        nn.init.zeros_(self.score.weight)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Pool: (B, C, T, H, W) -> (B, C, T, ceil(H / factor), ceil(W / factor))."""
+        score = self.score(features)
+        with torch.no_grad():  # any number that the pixels of a window share cancels; the largest keeps exp in bounds
+            largest = self._largest(score)
+            for axis in (3, 4):
+                largest = largest.repeat_interleave(self._window[axis - 2], dim=axis)
+            largest = largest[..., : self._size[0], : self._size[1]]
+        weight = torch.exp(score - largest)
+        pooled: Tensor = self.average(features * weight) / self.average(weight)
+        return pooled
+
+
 class Squeeze(nn.Module):
     """Squeeze and excitation of every frame (Hu et al., CVPR 2018): channels times a gate between 0 and 2.
 
@@ -68,8 +102,10 @@ class Squeeze(nn.Module):
         return features * gate.transpose(1, 2)[..., None, None]
 
 
-def pooled_size(size: tuple[int, int], factor: int) -> tuple[int, int]:
+def pooled_size(options: LayersOptions, size: tuple[int, int], factor: int) -> tuple[int, int]:
     """Height and width after pooling."""
+    if options.pool_to is not None:
+        return min(size[0], options.pool_to[0]), min(size[1], options.pool_to[1])
     return -(-size[0] // factor), -(-size[1] // factor)
 
 
@@ -78,8 +114,12 @@ def after_layer(options: LayersOptions, channels: int, factor: int, size: tuple[
     layers: list[nn.Module] = []
     if options.squeeze is not None:
         layers.append(Squeeze(channels, options.squeeze))
-    if factor > 1:
+    to = pooled_size(options, size, factor)
+    if options.pool_to is None and factor > 1:
         layers.append(_pool(options.pool, channels, factor, size))
+    elif options.pool_to is not None and to != size:
+        kind = nn.AdaptiveMaxPool3d if options.pool == "adaptive_max" else nn.AdaptiveAvgPool3d
+        layers.append(kind((None, *to)))
     return layers
 
 
@@ -89,6 +129,8 @@ def _pool(kind: str, channels: int, factor: int, size: tuple[int, int]) -> nn.Mo
         return nn.MaxPool3d(window, window, ceil_mode=True)
     if kind == "average":  # at the border over the pixels that there are
         return nn.AvgPool3d(window, window, ceil_mode=True, count_include_pad=False)
+    if kind == "attention":
+        return AttentionPool(channels, factor, size)
     return WindowPool(channels, factor, size, learned=kind == "learned")
 
 

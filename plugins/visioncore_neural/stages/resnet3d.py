@@ -6,8 +6,8 @@ from torch import Tensor, nn
 
 from visioncore_engine.contracts import StageFacts
 from visioncore_neural.options.stage import LayerShape, Resnet3dOptions
-from visioncore_neural.stages.layers import ACTIVATIONS, Convolution, convolution, out_size, width_after
-from visioncore_neural.stages.norms import norm
+from visioncore_neural.stages.blocks import LayeredStage, biased, parts
+from visioncore_neural.stages.layers import Convolution, activation, width_after
 from visioncore_neural.stages.pooling import after_layer, pooled_size
 
 __all__ = ["Resnet3d"]
@@ -17,28 +17,24 @@ class _Block(nn.Module):
     def __init__(self, options: Resnet3dOptions, layer: LayerShape, in_channels: int, size: tuple[int, int]) -> None:
         super().__init__()
         channels, kernel, stride, pool = layer
-        bias = options.norm == "none"
-        size = out_size(size, kernel, stride)
-        last = norm(options, channels, size)
-        self.main = nn.Sequential(
-            convolution(in_channels, channels, kernel, stride, options, bias=bias),
-            norm(options, channels, size),
-            ACTIVATIONS[options.activation](),
-            nn.Dropout(options.dropout),
-            convolution(width_after(options.activation, channels), channels, kernel, 1, options, bias=bias),
-            last,
-        )
+        order = options.order[:-1]
+        before = order[: order.index("convolution")]
+        # A nonlinearity behind the convolution is that of the sum.
+        again = [part for part in order if part in {"convolution", "norm"} or part in before]
+        first, features = parts(options, layer, (in_channels, size), order)
+        second, (_, size) = parts(options, layer._replace(stride=1), features, again)
+        self.main = nn.Sequential(*first, *second)
         if options.zero_start:
-            nn.init.zeros_(last.get_parameter("weight"))
+            nn.init.zeros_(self.main[-1].get_parameter("weight"))
         same = in_channels == channels and stride == 1
+        bias = biased(options)
         self.shortcut = (
             nn.Identity() if same else Convolution(in_channels, channels, (1, 1, 1), stride, options, bias=bias)
         )
-        activation = options.activation if options.activate_sum else "identity"
-        self.activation = ACTIVATIONS[activation]()
-        self.channels = width_after(activation, channels)
+        self.activation = activation(options, channels) if options.activate_sum else nn.Identity()
+        self.channels = width_after(options.activation, channels) if options.activate_sum else channels
         self.after = nn.Sequential(*after_layer(options, self.channels, pool, size))
-        self.size = pooled_size(out_size(size, kernel, 1), pool)
+        self.size = pooled_size(options, size, pool)
         self.history = 2 * (kernel[0] - 1)
 
     def forward(self, features: Tensor) -> Tensor:
@@ -48,7 +44,7 @@ class _Block(nn.Module):
         return output
 
 
-class Resnet3d(nn.Module):
+class Resnet3d(LayeredStage):
     """Residual blocks of two convolutions with normalisation, valid in time: an output frame sees no later frame.
 
     Each entry of `channels` is a block; its first convolution has the stride. The shortcut is the identity, or a
@@ -58,14 +54,10 @@ class Resnet3d(nn.Module):
     ----------
     out_shape, history, burn_in
         As every stage; a block adds ``2 (kernel_size[0] - 1)`` frames of history.
-    batch_statistics, stochastic
-        Whether it normalises over the batch, or draws at random in training.
     """
 
-    burn_in = 0
-
     def __init__(self, options: Resnet3dOptions, facts: StageFacts) -> None:
-        super().__init__()
+        super().__init__(options)
         channels, *rest = facts.in_shape
         size = (rest[0], rest[1])
         blocks = []
@@ -76,8 +68,6 @@ class Resnet3d(nn.Module):
         self.blocks = nn.Sequential(*blocks)
         self.out_shape = (channels, *size)
         self.history = sum(block.history for block in blocks)
-        self.batch_statistics = options.norm == "batch"
-        self.stochastic = options.dropout > 0
 
     def forward(self, features: Tensor) -> Tensor:
         """Run the stage: (B, C, T, H, W) -> (B, C', T - history, H', W')."""
