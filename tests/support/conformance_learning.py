@@ -13,7 +13,16 @@ def by_contrast(options, index):
     return np.concatenate([(0.5 * source.score("contrast") + 0.5) * source.weights() for source in index.sources])
 
 
+MEANS = "every mean training response is 1 in the scene"
+RESPONSES = {"rate_floor": Given(2.0, unit_weights="inverse_rate")}
+
+
 CASES = (
+    *(
+        Case("loss", name, variants=RESPONSES, inert={"unit_weights": MEANS})
+        for name in ("poisson", "bernoulli", "negative_binomial")
+    ),
+    Case("loss", "gaussian", variants=RESPONSES, inert={"unit_weights": MEANS, "variance": MEANS}),
     Case(
         "sampler",
         "contrast_weighted",
