@@ -35,8 +35,8 @@ class NegativeBinomial(MaskedLoss):
         rates, counts, said, _ = predicted
         log_rates = said["log_rate"] if "log_rate" in said else torch.log(rates + self._eps)
         if "log_dispersion" not in said:
-            number = math.exp(-self._log_dispersion)
-            return (counts + number) * functional.softplus(log_rates + self._log_dispersion) - counts * log_rates
+            grown = functional.softplus(log_rates + self._log_dispersion)
+            return (counts + math.exp(-self._log_dispersion)) * grown - counts * log_rates
         log_dispersion = said["log_dispersion"]
         # The gamma functions of large arguments differ in digits that float32 does not have.
         number, exact = torch.exp(-log_dispersion.double()), counts.double()

@@ -78,4 +78,5 @@ def make_activation(name: str, sharpness: float | None = None) -> Activation:
     """Activation by its name in `EncoderOptions`."""
     if name == "softplus":
         return Softplus(1.0 if sharpness is None else sharpness)
-    return {"exp": Exp, "elu1": Elu1, "sigmoid": Sigmoid}[name]()
+    others: dict[str, type[Exp | Elu1 | Sigmoid]] = {"exp": Exp, "elu1": Elu1, "sigmoid": Sigmoid}
+    return others[name]()
