@@ -171,7 +171,7 @@ def build(
         transforms=[choice.build(TransformFacts(dataset.groups)) for choice in run.transforms],
         objective=Objective(loss, coefficients, getattr(model, "auxiliary", None)),
         metrics=build_metrics(run, dataset.groups),
-        regularization=Regularization.build(run.regularizers, model),
+        regularization=Regularization.build(run.regularizers, model, optimizer),
         groups=groups,
         optimizer=optimizer,
         scheduler=scheduler,

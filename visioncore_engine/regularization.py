@@ -59,7 +59,9 @@ class Regularization:
         self._known: dict[str, Tensor] = {}  # penalties of this step
 
     @classmethod
-    def build(cls, choices: Sequence[Choice], model: nn.Module) -> Regularization:
+    def build(
+        cls, choices: Sequence[Choice], model: nn.Module, optimizer: torch.optim.Optimizer | None = None
+    ) -> Regularization:
         """Match every regularizer's patterns and build it.
 
         Raises
@@ -84,9 +86,8 @@ class Regularization:
                         what="only frozen parameters are matched", where=choice.where, key=key, given=str(options.match)
                     )
                 )
-            built.append(
-                ActiveRegularizer(choice.id, choice.build(RegularizerFacts(trainable)), trainable, options.strength)
-            )
+            regularizer = choice.build(RegularizerFacts(trainable, optimizer))
+            built.append(ActiveRegularizer(choice.id, regularizer, trainable, options.strength))
         return cls(built)
 
     @torch.no_grad()
@@ -114,6 +115,9 @@ class Regularization:
         for active in self.regularizers:
             strength, touched = value_at(active.strength, clock), active.touched()
             if strength and touched:
+                moment: Callable[[Clock], None] | None = getattr(active.regularizer, "at", None)
+                if moment is not None:
+                    moment(clock)
                 yield active, strength, touched
 
     @torch.no_grad()

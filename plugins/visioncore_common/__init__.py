@@ -103,11 +103,21 @@ def visioncore_regularizers() -> Iterator[Component]:
     yield _component("l2", "sum of squares", "regularizers:L2")
     yield _component(
         "group_lasso",
-        "sum of the norms of groups: whole units, channels or tensors go to zero",
-        "regularizers:GroupLasso",
+        "sum of the norms of groups: whole units, channels, filters or tensors go to zero",
+        "penalties.lasso:group_lasso",
         "regularizer:GroupLassoOptions",
     )
-    yield _component("proximal_l1", "soft threshold after each step: exact zeros", "regularizers:ProximalL1")
+    yield _component(
+        "proximal_l1",
+        "soft threshold after each step: exact zeros",
+        "penalties.proximal:proximal_l1",
+        "regularizer:ProximalL1Options",
+    )
+    yield _component(
+        "laplacian", "smooth in space or time", "penalties.laplacian:Laplacian", "regularizer:LaplacianOptions"
+    )
+    yield _component("orthogonality", "filters that differ", "penalties.orthogonality:Orthogonality")
+    yield _component("clamp", "bounds that may move in time", "penalties.clamp:Clamp", "regularizer:ClampOptions")
 
 
 @hookimpl

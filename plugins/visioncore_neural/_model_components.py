@@ -170,6 +170,24 @@ COMPONENTS: dict[str, tuple[Component, ...]] = {
             options=f"{_OPTIONS}.loss:PoissonOptions",
             build="visioncore_neural.losses.poisson:Poisson",
         ),
+        Component(
+            name="gaussian",
+            summary="squared error of responses, over a fixed variance per unit",
+            options=f"{_OPTIONS}.loss:GaussianOptions",
+            build="visioncore_neural.losses.gaussian:Gaussian",
+        ),
+        Component(
+            name="bernoulli",
+            summary="Bernoulli negative log-likelihood of whether there was a response",
+            options=f"{_OPTIONS}.loss:BernoulliOptions",
+            build="visioncore_neural.losses.bernoulli:Bernoulli",
+        ),
+        Component(
+            name="negative_binomial",
+            summary="negative binomial negative log-likelihood of counts, with a fixed or learned dispersion",
+            options=f"{_OPTIONS}.loss:NegativeBinomialOptions",
+            build="visioncore_neural.losses.negative_binomial:NegativeBinomial",
+        ),
     ),
     "metric": (
         Component(

@@ -13,13 +13,25 @@ def by_contrast(options, index):
     return np.concatenate([(0.5 * source.score("contrast") + 0.5) * source.weights() for source in index.sources])
 
 
+MEANS = "every mean training response is 1 in the scene"
+RESPONSES = {"rate_floor": Given(2.0, unit_weights="inverse_rate")}
+
+
 CASES = (
+    *(
+        Case("loss", name, variants=RESPONSES, inert={"unit_weights": MEANS})
+        for name in ("poisson", "bernoulli", "negative_binomial")
+    ),
+    Case("loss", "gaussian", variants=RESPONSES, inert={"unit_weights": MEANS, "variance": MEANS}),
     Case(
         "sampler",
         "contrast_weighted",
         options={"warmup": 0.5},
         scene=lambda _case: SamplerScene(frequencies=by_contrast),
     ),
+    Case("regularizer", "laplacian", options={"axes": [-2]}, variants={"axes": [0]}),
+    Case("regularizer", "clamp", options={"min": -0.5, "max": 0.5}),
+    Case("regularizer", "proximal_l1", inert={"rates": "no optimizer has moved the weights of the scene"}),
     Case("scheduler", "exponential", options={"gamma": 0.9}),
     Case("scheduler", "step", options={"every": 2}),
     Case("scheduler", "warmup_cosine", options={"warmup_steps": 5}),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from visioncore_engine.contracts.flow import Group, GroupSpec, Result
 
@@ -73,9 +74,10 @@ class Metric(Protocol):
 
 @dataclass(frozen=True)
 class RegularizerFacts:
-    """What a regularizer is built with: the parameters that its patterns matched, by name."""
+    """What a regularizer is built with: the parameters that its patterns matched, by name, and who moves them."""
 
     parameters: Mapping[str, nn.Parameter]
+    optimizer: Optimizer | None = None
 
 
 class Regularizer(Protocol):
@@ -85,7 +87,8 @@ class Regularizer(Protocol):
 
     A regularizer that knows the gradient of its penalty in closed form may also have ``add_gradients(parameters,
     gradients, strength)``, which adds `strength` times the gradient to each of `gradients`, by name, in place. The
-    engine then calls that, and asks for the penalty itself only where it is logged.
+    engine then calls that, and asks for the penalty itself only where it is logged. One with further options that vary
+    in time may have ``at(clock)``, which is called in each step before anything else.
     """
 
     def penalty(self, parameters: Mapping[str, Tensor]) -> Tensor | None:

@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["Activation", "Elu1", "Exp", "Softplus", "make_activation"]
+__all__ = ["Activation", "Elu1", "Exp", "Sigmoid", "Softplus", "make_activation"]
+
+_MOST_LIKELY = 1.0 - 1e-3  # of a sigmoid: a higher mean has no drive, or hardly one that still learns
 
 
 class Activation(ABC):
@@ -39,6 +41,18 @@ class Softplus(Activation):
         return (scaled + math.log(-math.expm1(-scaled))) / self._sharpness
 
 
+class Sigmoid(Activation):
+    """``1 / (1 + exp(-x))``."""
+
+    def __call__(self, drive: Tensor) -> Tensor:  # noqa: D102 -- said by the base class
+        return torch.sigmoid(drive)
+
+    def inverse(self, rate: float) -> float:
+        """Drive that gives `rate`; one of 0.999 or more counts as 0.999."""
+        rate = min(rate, _MOST_LIKELY)
+        return math.log(rate) - math.log1p(-rate)
+
+
 class Exp(Activation):
     """``exp(x)``."""
 
@@ -64,4 +78,5 @@ def make_activation(name: str, sharpness: float | None = None) -> Activation:
     """Activation by its name in `EncoderOptions`."""
     if name == "softplus":
         return Softplus(1.0 if sharpness is None else sharpness)
-    return {"exp": Exp, "elu1": Elu1}[name]()
+    others: dict[str, type[Exp | Elu1 | Sigmoid]] = {"exp": Exp, "elu1": Elu1, "sigmoid": Sigmoid}
+    return others[name]()

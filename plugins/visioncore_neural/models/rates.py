@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 
 from visioncore_common.names import module_name
 from visioncore_engine.contracts import GroupSpec
-from visioncore_neural.models.activations import Exp, make_activation
+from visioncore_neural.models.activations import Exp, Sigmoid, make_activation
 from visioncore_neural.models.baseline import Baseline
 from visioncore_neural.options.model import RateOptions
 from visioncore_neural.responses import response_task
@@ -22,7 +23,7 @@ training data, would otherwise start at minus infinity."""
 
 
 class Rates(nn.Module):
-    """Output nonlinearity, shared by all groups, and the baseline of each group's units.
+    """Output nonlinearity, shared by all groups, and the baseline and dispersion of each group's units.
 
     Parameters
     ----------
@@ -41,15 +42,28 @@ class Rates(nn.Module):
             for group in groups:
                 size = response_task(group)[1].size
                 self.baselines[module_name(group.name)] = Baseline(size, options.baseline)
+        self.log_dispersions = nn.ParameterDict()
+        if options.dispersion is not None:
+            for group in groups:
+                start = torch.full((response_task(group)[1].size,), math.log(options.dispersion))
+                self.log_dispersions[module_name(group.name)] = nn.Parameter(start)
 
     def forward(self, task: str, group: str, drive: Tensor) -> dict[str, Tensor]:
-        """Outputs of a group from its drive (B, L, N): the rates, and their logarithm where that is the drive."""
+        """Outputs of a group from its drive (B, L, N): the rates, and what else is known of them.
+
+        ``<task>/log_rate`` or ``<task>/logit`` where that is the drive; ``<task>/log_dispersion`` where it is learned.
+        """
         # In at least float32, also under autocast: a bfloat16 rate has two digits, its logarithm fewer.
         drive = drive.to(torch.promote_types(drive.dtype, torch.float32))
         rates = self._activation(drive)
+        outputs = {task: rates}
         if self.baselines:
-            return {task: self.baselines[module_name(group)](rates)}
-        return {task: rates, f"{task}/log_rate": drive} if isinstance(self._activation, Exp) else {task: rates}
+            outputs[task] = self.baselines[module_name(group)](rates)
+        elif isinstance(self._activation, Exp | Sigmoid):
+            outputs[f"{task}/{'log_rate' if isinstance(self._activation, Exp) else 'logit'}"] = drive
+        if self.log_dispersions:
+            outputs[f"{task}/log_dispersion"] = self.log_dispersions[module_name(group)].expand_as(drive)
+        return outputs
 
     def start_at_means(self, groups: Sequence[GroupSpec], readouts: nn.ModuleDict) -> None:
         """Set each readout's bias so that a drive of that gives the mean of the unit's training responses."""

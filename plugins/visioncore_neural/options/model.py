@@ -32,10 +32,10 @@ class HistoryOptions(Options):
 class RateOptions(Options):
     """Options of every model that makes rates from the drive of units."""
 
-    activation: Literal["softplus", "exp", "elu1"] = Field(
+    activation: Literal["softplus", "exp", "elu1", "sigmoid"] = Field(
         "softplus",
         description="makes rates positive: softplus; exp (the drive is the log-rate, which the Poisson loss then takes "
-        "as it is); or ELU + 1",
+        "as it is); ELU + 1; or sigmoid (below 1; the drive is the logit, which the Bernoulli loss takes as it is)",
     )
     sharpness: float | None = Field(
         None, gt=0, description="softplus only: s in softplus(s x) / s, the larger the sharper; by default 1"
@@ -43,11 +43,23 @@ class RateOptions(Options):
     baseline: float | None = Field(
         None, gt=0, description="learn a rate per unit that is added to all of its rates, from this value per frame on"
     )
+    dispersion: float | None = Field(
+        None,
+        gt=0,
+        description="learn a dispersion per unit for the negative binomial loss, from this value on; no other loss "
+        "takes it",
+    )
 
     @model_validator(mode="after")
     def _sharpness_has_a_use(self) -> RateOptions:
         if self.sharpness is not None and self.activation != "softplus":
             raise ValueError(f"`sharpness` belongs to activation 'softplus', not to {self.activation!r}")
+        return self
+
+    @model_validator(mode="after")
+    def _probabilities_stay_below_one(self) -> RateOptions:
+        if self.activation == "sigmoid" and self.baseline is not None:
+            raise ValueError("a `baseline` would lift the probabilities of activation 'sigmoid' above 1")
         return self
 
 

@@ -1,0 +1,1 @@
+"""Penalties and steps on the shape of weights."""
