@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from visioncore_engine import Component
+from visioncore_engine.component import Command, Component
 
-__all__ = ["COMPONENTS", "REPORT_SECTIONS"]
+__all__ = ["COMMANDS", "COMPONENTS", "REPORT_SECTIONS"]
 
 COMPONENTS: dict[str, tuple[Component, ...]] = {
     "evaluator": (
@@ -21,6 +21,14 @@ COMPONENTS: dict[str, tuple[Component, ...]] = {
         ),
     ),
 }
+
+COMMANDS: tuple[Command, ...] = (
+    Command(
+        name="compare",
+        summary="paired differences between runs, unit by unit, with intervals",
+        build="visioncore_neural.commands.compare:build",
+    ),
+)
 
 REPORT_SECTIONS: tuple[str, ...] = tuple(
     f"visioncore_neural.report.{name}:section"
