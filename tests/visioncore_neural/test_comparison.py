@@ -183,7 +183,7 @@ def test_no_unit_with_a_score_is_an_error(write):
 
 
 def test_one_run_twice_is_an_error(write):
-    one, two = write("plain-1", units(3)), write("plain-2", units(3))
+    one, two = write("first/plain", units(3)), write("second/plain", units(3))
     with pytest.raises(DataError, match="same content and seed"):
         compared(one, two)
 
