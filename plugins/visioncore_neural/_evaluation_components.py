@@ -11,6 +11,7 @@ COMPONENTS: dict[str, tuple[Component, ...]] = {
         Component(
             name="units",
             summary="a row per unit with its scores; the report's sections about units need it",
+            options="visioncore_neural.options.evaluator:UnitsOptions",
             build="visioncore_neural.evaluators.units:Units",
         ),
         Component(
