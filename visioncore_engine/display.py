@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
 
 from visioncore_engine.build import Parts
+from visioncore_engine.listing import format_table
 from visioncore_engine.module import TrainingModule
 from visioncore_engine.schedule import Clock, value_at
 
@@ -18,52 +19,7 @@ if TYPE_CHECKING:
 
     from visioncore_engine.contracts import Table
 
-__all__ = ["ProgressDisplay", "describe_parts", "format_profile", "format_scores", "format_table", "parameter_rows"]
-
-
-def format_table(header: Iterable[str], rows: Iterable[Iterable[Any]], *, width: int = 80) -> str:
-    """Plain-text table that fits a terminal.
-
-    Columns that do not fit follow in a further block, which repeats the first column.
-
-    Parameters
-    ----------
-    header
-        Column titles.
-    rows
-        Cells; numbers are right-aligned.
-    width
-        Characters per line.
-    """
-    titles = [str(title) for title in header]
-    body = [list(row) for row in rows]
-    texts = [titles, *([_cell(value) for value in row] for row in body)]
-    first, *others = (
-        _Column(
-            [row[place] for row in texts],
-            right=bool(body) and all(isinstance(row[place], int | float | None) for row in body),
-        )
-        for place in range(len(titles))
-    )
-    blocks: list[list[_Column]] = [[first]]
-    for column in others:
-        if len(blocks[-1]) > 1 and sum(part.size + 2 for part in (*blocks[-1], column)) - 2 > width:
-            blocks.append([first])
-        blocks[-1].append(column)
-    return "\n\n".join("\n".join(_lines(block)) for block in blocks)
-
-
-class _Column:
-    """Cells of one column, padded to one width."""
-
-    def __init__(self, texts: list[str], *, right: bool) -> None:
-        self.size = max(map(len, texts))
-        padded = [text.rjust(self.size) if right else text.ljust(self.size) for text in texts]
-        self.cells = [padded[0], "─" * self.size, *padded[1:]]
-
-
-def _lines(block: Iterable[_Column]) -> list[str]:
-    return ["  ".join(cells).rstrip() for cells in zip(*(column.cells for column in block), strict=True)]
+__all__ = ["ProgressDisplay", "describe_parts", "format_profile", "format_scores", "parameter_rows"]
 
 
 def format_scores(scores: Mapping[str, Mapping[str, float]]) -> str:
@@ -103,16 +59,6 @@ def format_profile(found: Mapping[str, Any]) -> str:
     if found["unmeasured"]:
         lines.append(f"not measured: {', '.join(found['unmeasured'])}")
     return "\n".join(lines)
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return str(value)
 
 
 def describe_parts(parts: Parts, *, device: str, precision: str) -> str:

@@ -112,6 +112,7 @@ def visioncore_data_checks(config: RunConfig) -> Iterable[Problem]:
 def visioncore_commands() -> Iterable[Command]:
     """Yield commands."""
     yield from _data_components.COMMANDS
+    yield from _evaluation_components.COMMANDS
 
 
 @hookimpl

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from visioncore_engine import Component
+from visioncore_engine.component import Command, Component
 
-__all__ = ["COMPONENTS", "REPORT_SECTIONS"]
+__all__ = ["COMMANDS", "COMPONENTS", "REPORT_SECTIONS"]
 
 COMPONENTS: dict[str, tuple[Component, ...]] = {
     "evaluator": (
         Component(
             name="units",
             summary="a row per unit with its scores; the report's sections about units need it",
+            options="visioncore_neural.options.evaluator:UnitsOptions",
             build="visioncore_neural.evaluators.units:Units",
         ),
         Component(
@@ -21,6 +22,14 @@ COMPONENTS: dict[str, tuple[Component, ...]] = {
         ),
     ),
 }
+
+COMMANDS: tuple[Command, ...] = (
+    Command(
+        name="compare",
+        summary="paired differences between runs, unit by unit, with intervals",
+        build="visioncore_neural.commands.compare:build",
+    ),
+)
 
 REPORT_SECTIONS: tuple[str, ...] = tuple(
     f"visioncore_neural.report.{name}:section"

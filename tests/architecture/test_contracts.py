@@ -9,7 +9,19 @@ import pytest
 
 pytestmark = pytest.mark.usefixtures("needs_plugins")
 
-PUBLIC = {"component", "contracts", "data", "errors", "hookspecs", "launch", "options", "report", "schedule", "testing"}
+PUBLIC = {
+    "component",
+    "contracts",
+    "data",
+    "errors",
+    "hookspecs",
+    "launch",
+    "listing",
+    "options",
+    "report",
+    "schedule",
+    "testing",
+}
 LINT = """
 import sys
 from importlinter.cli import lint_imports

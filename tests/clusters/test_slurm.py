@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 
 import numpy as np
 import pytest
-from clusters import needs, weights, words
+from clusters import PLUGINS, needs, weights, words
 from slurm_cluster import PROGRAMS, SlurmCluster
 from waiting import until
 
@@ -101,3 +102,27 @@ def test_sbatch_understands_every_option_of_the_script(here, slurm, monkeypatch,
     assert found["Nice"] == "10"
     assert found["NumTasks"] == "1"
     assert found["JobState"] == "PENDING"
+
+
+def test_a_sweep_is_an_array_and_its_finished_runs_are_not_submitted_again(here, slurm, monkeypatch, capsys):
+    for name in ("PATH", "SLURM_CONF"):
+        monkeypatch.setenv(name, slurm.environment[name])
+    text = "run: run.yaml\nmode: slurm\nseeds: [1, 2]\ngrid: {callbacks.toy_wait.at: [null]}\n"
+    (here / "a sweep.yaml").write_text(text)
+    words = ["sweep", "a sweep.yaml", *(word for plugin in PLUGINS for word in ("--plugin", plugin))]
+    assert main(words) == 0
+    number = re.search(r"Submitted batch job (\d+)", capsys.readouterr().err)[1]
+    folders = [here / "runs" / "a-sweep" / f"at=null-seed{seed}" for seed in (1, 2)]
+
+    def told():
+        logs = "".join(path.read_text() for folder in folders for path in folder.glob("job-*.txt"))
+        return f"{slurm.ask('squeue')}\n{logs}\n{slurm.logs()}"
+
+    assert main(words) == 2
+    assert f"array {number} of this sweep is still in the queue" in capsys.readouterr().err
+    until("both are finished", lambda: all((folder / "scores.json").exists() for folder in folders), shown=told)
+    until("the queue is empty", lambda: slurm.ask("squeue", "--noheader") == "", shown=told)
+    assert main([*words, "--json"]) == 0
+    captured = capsys.readouterr()
+    assert "Submitted" not in captured.err
+    assert [run["state"] for run in json.loads(captured.out)["runs"]] == ["was finished"] * 2

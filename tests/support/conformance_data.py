@@ -528,5 +528,6 @@ CASES: tuple[Case, ...] = (
     Case("dataset", "synthetic_v1", options=SYNTHETIC),
     Case("dataset", "sessions", options=SESSIONS, variants=SESSIONS_VARIANTS, scene=sessions_scene),
     Case("dataset", "arrays", options=ARRAYS, variants=ARRAYS_VARIANTS, scene=examples_scene),
+    Case("evaluator", "units", options={"rescale": True, "num_draws": 20, "block": 0.05}, variants={"block": 0.2}),
     Case("evaluator", "ground_truth", options={"num_predictions": 20}, scene=simulated_scene),
 )

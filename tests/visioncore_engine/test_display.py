@@ -3,7 +3,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from visioncore_engine.display import format_scores, format_table
+from visioncore_engine.display import format_scores
+from visioncore_engine.listing import format_table
 
 
 @given(num_columns=st.integers(1, 30), sizes=st.lists(st.integers(1, 12), min_size=30, max_size=30))

@@ -21,7 +21,7 @@ from visioncore_neural.evaluators.units import Units
 from visioncore_neural.metrics.bits_per_spike import BitsPerSpike
 from visioncore_neural.metrics.correlation import SingleTrialCorrelation
 from visioncore_neural.options.dataset import SyntheticOptions
-from visioncore_neural.options.evaluator import GroundTruthOptions
+from visioncore_neural.options.evaluator import GroundTruthOptions, UnitsOptions
 from visioncore_neural.options.metric import BitsPerSpikeOptions
 from visioncore_neural.simulation.dataset import Synthetic
 
@@ -57,8 +57,8 @@ def evaluation_of(*made, length=4):
     return SimpleEvaluation(dataset, Softplus(fields))
 
 
-def units_of(evaluation):
-    return Units(Options(), EvaluatorFacts(evaluation.dataset.groups)).evaluate(evaluation)
+def units_of(evaluation, **options):
+    return Units(UnitsOptions(**options), EvaluatorFacts(evaluation.dataset.groups)).evaluate(evaluation)
 
 
 def scored(recording):
@@ -130,12 +130,16 @@ def test_a_silent_unit_and_a_run_without_repeats_are_not_scored_and_that_is_coun
         "units_scored/bits_per_spike": 2,
         "units_scored/single_trial_correlation": 2,
         "units_scored/correlation_to_average": 0,
+        "units_scored/feve": 0,
+        "units_scored/oracle": 0,
+        "units_scored/cc_norm": 0,
     }
 
 
 def test_repeats_are_averaged_where_there_are_any():
     rows = units_of(evaluation_of(recorded(repeats=True), recorded("m2_a"))).tables["units"].rows
     assert [math.isnan(row["correlation_to_average"]) for row in rows] == [False] * 3 + [True] * 3
+    assert [math.isnan(row["oracle"]) for row in rows] == [False] * 3 + [True] * 3
 
 
 def test_batches_may_be_cut_in_any_way():

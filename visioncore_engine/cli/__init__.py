@@ -35,6 +35,8 @@ _COMMANDS = {
     "new-plugin": "write a plugin that works at once: a package with tests, or one file",
     "checkpoint": "say what a checkpoint holds; carry one of an older format over",
     "report": "draw the report of a run again",
+    "sweep": "carry out many runs from one file: grids, overlays, seeds, searches",
+    "runs": "list runs: how far they have come, what they scored, in what they differ",
 }
 
 

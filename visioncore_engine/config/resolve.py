@@ -91,10 +91,8 @@ def resolve_mapping(content: Mapping[str, Any], *, registry: Registry | None = N
         raise type(error)(*(replace(found, where=where) for found in error.problems)) from error
 
 
-def resolve_part(
-    model: type[AnyOptions], content: Mapping[str, object], registry: Registry | None = None
-) -> AnyOptions:
-    """Resolve a part of a run: an options class with slots, from plain values.
+def resolve_part(model: type[AnyOptions], content: Source, registry: Registry | None = None) -> AnyOptions:
+    """Resolve a part of a run, or another file: an options class, which may have slots, from a file or plain values.
 
     Raises
     ------

@@ -19,7 +19,7 @@ from visioncore_engine.launch.local import LocalLauncher
 from visioncore_engine.registry import Registry
 from visioncore_engine.secrets import SECRETS_VARIABLE
 
-__all__ = ["Entry", "begin", "enter"]
+__all__ = ["Entry", "begin", "enter", "train_command"]
 
 _MAIN = "from visioncore_engine.cli import main; raise SystemExit(main())"
 
@@ -100,7 +100,7 @@ def _start(resolved: Resolved, launcher: Launcher, *, resume: bool, flags: Seque
     if resume:  # the run may go on otherwise than it began: longer, or with what it allows to differ
         run_file = folder.path / "resumed.yaml"
         write_text(run_file, resolved.to_yaml())
-    job = Job(folder.path.resolve(), _command(run_file, resolved.registry, flags), resume)
+    job = Job(folder.path.resolve(), train_command(run_file, resolved.registry, flags), resume)
     return Entry(launcher, folder, None, resume, begun=True, handed_to=launcher.start(job) or "")
 
 
@@ -134,7 +134,7 @@ def _choose(resolved: Resolved, *, resume: bool, restarted: bool) -> Path:
         return RunFolder.open(resolved.name, resolved.run.run.dir, resume=False).path  # it ended before it had begun
 
 
-def _command(run_file: Path, registry: Registry, flags: Sequence[str]) -> tuple[str, ...]:
+def train_command(run_file: Path, registry: Registry, flags: Sequence[str]) -> tuple[str, ...]:
     """Command that trains a resolved run in a process of its own, with the same plugins."""
     plugins = []
     for plugin in registry.plugins:

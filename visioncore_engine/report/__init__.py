@@ -19,6 +19,7 @@ from __future__ import annotations
 from visioncore_engine.report.context import ReportContext, numbers
 from visioncore_engine.report.figure import FAINT, INK, SERIES, drawing, figure_html, figure_png, new_figure
 from visioncore_engine.report.page import write
+from visioncore_engine.report.runs import RunOverview, differing, run_folders, run_overview
 from visioncore_engine.report.section import Section, escape, format_value, mapping_html, note_html, table_html
 
 __all__ = [
@@ -26,7 +27,9 @@ __all__ = [
     "INK",
     "SERIES",
     "ReportContext",
+    "RunOverview",
     "Section",
+    "differing",
     "drawing",
     "escape",
     "figure_html",
@@ -36,6 +39,8 @@ __all__ = [
     "new_figure",
     "note_html",
     "numbers",
+    "run_folders",
+    "run_overview",
     "table_html",
     "write",
 ]

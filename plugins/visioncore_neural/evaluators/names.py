@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-__all__ = ["SCORES", "TRUTH_COLUMNS", "UNIT_COLUMNS"]
+__all__ = ["INTERVALS", "REPEAT_SCORES", "RESCALED", "SCORES", "TRUTH_COLUMNS", "UNIT_COLUMNS"]
 
-SCORES = ("bits_per_spike", "single_trial_correlation", "correlation_to_average")
+REPEAT_SCORES = ("correlation_to_average", "feve", "oracle", "cc_norm")
+"""Scores against repeats of a clip; NaN where nothing is repeated."""
+
+SCORES = ("bits_per_spike", "single_trial_correlation", *REPEAT_SCORES)
 """Metrics with a column each in the table ``units``; NaN for a unit that cannot be scored."""
 
 UNIT_COLUMNS = ("session", "subject", "unit", *SCORES, "spikes", "mean_rate_hz", "num_valid")
 """Columns of the table ``units``."""
+
+INTERVALS = ("bits_per_spike", "single_trial_correlation")
+"""Scores that may have an interval: columns ``<score>_low`` and ``<score>_high``."""
+
+RESCALED = "bits_per_spike_rescaled"
+"""Bits per spike of the rates after a gain and an offset for each unit, fitted on other frames."""
 
 TRUTH_COLUMNS = (
     "session",

@@ -11,11 +11,16 @@ from torch import Tensor
 
 from visioncore_engine.contracts import Evaluation, EvaluatorFacts, GroupSpec, Metric, MetricFacts, Result, Table
 from visioncore_engine.options import Options
-from visioncore_neural.evaluators.names import SCORES, UNIT_COLUMNS
+from visioncore_neural.analysis.resampling import bits_of, block_interval, block_sums, correlation_of
+from visioncore_neural.analysis.rescaling import cross_rescaled, folds_of
+from visioncore_neural.evaluators.names import INTERVALS, RESCALED, SCORES, UNIT_COLUMNS
 from visioncore_neural.metrics.bits_per_spike import BitsPerSpike
 from visioncore_neural.metrics.correlation import CorrelationToAverage, SingleTrialCorrelation
+from visioncore_neural.metrics.explained import FEVE, Oracle
+from visioncore_neural.metrics.power import CCNorm
 from visioncore_neural.metrics.repeats import REPEAT_FRAME
-from visioncore_neural.options.metric import BitsPerSpikeOptions
+from visioncore_neural.options.evaluator import UnitsOptions
+from visioncore_neural.options.metric import BitsPerSpikeOptions, CCNormOptions, FEVEOptions
 from visioncore_neural.responses import response_task, responses_of
 
 __all__ = ["Units"]
@@ -26,30 +31,64 @@ class Units:
 
     A score comes from the run's metric of that name, and is computed here where the run has none. `spikes` is the sum
     of the responses over the `num_valid` valid frames of the split, `mean_rate_hz` their quotient per second.
+
+    Rescaled bits per spike are those of rates whose gain and offset, per unit, were fitted on other blocks of the split
+    (`analysis.rescaling`): no response takes part in what it is scored with. Intervals are the middle 95 % of a
+    bootstrap over blocks of time (`analysis.resampling`).
     """
 
-    def __init__(self, options: Options, facts: EvaluatorFacts) -> None:
-        del options  # it has none
+    def __init__(self, options: UnitsOptions, facts: EvaluatorFacts) -> None:
+        self._options = options
         self._groups = facts.groups
 
     def evaluate(self, evaluation: Evaluation) -> Result:
         """Make the table, and count how many units each score could be given to."""
         scores = {name: columns for name in SCORES if (columns := _columns_of(evaluation.scores, name)) is not None}
         lacking = _metrics([name for name in SCORES if name not in scores], self._groups)
-        totals = self._run(evaluation, lacking)
+        traces: dict[str, list[tuple[np.ndarray, ...]]] = {}
+        totals = self._run(evaluation, lacking, traces)
         scores |= {name: metric.compute(states).columns for name, (metric, states) in lacking.items()}
+        more = {group.name: self._more(group, traces.get(group.name, [])) for group in self._groups}
         rows = [
-            row for group in sorted(self._groups, key=lambda group: group.name) for row in _rows(group, scores, totals)
+            {**row, **{name: float(values[index]) for name, values in more[group.name].items()}}
+            for group in sorted(self._groups, key=lambda group: group.name)
+            for index, row in enumerate(_rows(group, scores, totals))
         ]
+        wanted = (*UNIT_COLUMNS, *next(iter(more.values()), {}))
         scalars = {f"units_scored/{name}": float(sum(not np.isnan(row[name]) for row in rows)) for name in SCORES}
         return Result(
-            scalars={"units": float(len(rows)), **scalars}, tables={"units": Table(columns=UNIT_COLUMNS, rows=rows)}
+            scalars={"units": float(len(rows)), **scalars}, tables={"units": Table(columns=wanted, rows=rows)}
         )
 
+    def _more(self, group: GroupSpec, parts: Sequence[tuple[np.ndarray, ...]]) -> dict[str, np.ndarray]:
+        """Columns that are asked for beside the scores, float64 (N,) each, from rates, responses and valid values."""
+        names = [f"{name}_{end}" for name in INTERVALS for end in ("low", "high")] if self._options.num_draws else []
+        names += [RESCALED] if self._options.rescale else []
+        size = response_task(group)[1].size
+        if not names or not parts:
+            return {name: np.full(size, np.nan) for name in names}
+        rates, responses, valid = (np.concatenate(part) for part in zip(*parts, strict=True))
+        block = max(1, round(self._options.block / (group.dt or 1.0)))
+        found: dict[str, np.ndarray] = {}
+        if self._options.num_draws:
+            sums = block_sums(rates, responses, valid, block)
+            for name, score in zip(INTERVALS, (bits_of, correlation_of), strict=True):
+                ends = block_interval(sums, score, num_draws=self._options.num_draws, key=(group.name, name))
+                found |= dict(zip((f"{name}_low", f"{name}_high"), ends, strict=True))
+        if self._options.rescale:
+            folds = folds_of(len(rates), self._options.num_folds, block)
+            rescaled = cross_rescaled(rates, responses, valid, folds)
+            sums = block_sums(rescaled, responses, valid, len(rates))
+            found[RESCALED] = bits_of({name: values[0] for name, values in sums.items()})
+        return found
+
     def _run(
-        self, evaluation: Evaluation, lacking: Mapping[str, tuple[Metric, dict[str, dict[str, Tensor]]]]
+        self,
+        evaluation: Evaluation,
+        lacking: Mapping[str, tuple[Metric, dict[str, dict[str, Tensor]]]],
+        traces: dict[str, list[tuple[np.ndarray, ...]]],
     ) -> dict[str, dict[str, np.ndarray]]:
-        """Count valid frames and spikes of each group, and feed the metrics that are lacking."""
+        """Count valid frames and spikes of each group, feed the metrics that are lacking, and keep what is needed."""
         totals = {
             group.name: {name: np.zeros(response_task(group)[1].size) for name in ("spikes", "num_valid")}
             for group in self._groups
@@ -57,7 +96,10 @@ class Units:
         tasks = {group.name: response_task(group)[0] for group in self._groups}
         for batch, outputs in evaluation.batches():
             for group, output in zip(batch.groups, outputs, strict=True):
-                _, responses, valid = responses_of(output, group, tasks[group.name])
+                rates, responses, valid = responses_of(output, group, tasks[group.name])
+                if self._options.rescale or self._options.num_draws:
+                    kept = (rates.double(), responses.double(), valid)
+                    traces.setdefault(group.name, []).append(tuple(one.flatten(0, 1).cpu().numpy() for one in kept))
                 counted = torch.where(
                     valid, responses.double(), torch.zeros((), dtype=torch.float64, device=valid.device)
                 )
@@ -90,8 +132,16 @@ def _metrics(
         elif name == "single_trial_correlation":
             made[name] = SingleTrialCorrelation(Options(), facts)
         elif repeats:
-            made[name] = CorrelationToAverage(Options(), facts)
+            made[name] = _repeat_metric(name, facts)
     return {name: (metric, {group.name: metric.state(group) for group in groups}) for name, metric in made.items()}
+
+
+def _repeat_metric(name: str, facts: MetricFacts) -> Metric:
+    if name == "feve":
+        return FEVE(FEVEOptions(), facts)
+    if name == "cc_norm":
+        return CCNorm(CCNormOptions(), facts)
+    return Oracle(Options(), facts) if name == "oracle" else CorrelationToAverage(Options(), facts)
 
 
 def _rows(

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from visioncore_engine.options import Options
 
-__all__ = ["GroundTruthOptions"]
+__all__ = ["GroundTruthOptions", "UnitsOptions"]
 
 
 class GroundTruthOptions(Options):
@@ -21,3 +21,17 @@ class GroundTruthOptions(Options):
     width: float = Field(
         2.5, gt=0, description="standard deviation in pixels of the window that a centre of mass is taken under"
     )
+
+
+class UnitsOptions(Options):
+    """What stands in the table of units beside the scores."""
+
+    rescale: bool = Field(
+        False,
+        description="also score rates with a gain and an offset per unit, fitted on other blocks than are scored",
+    )
+    num_folds: int = Field(5, ge=2, description="shares of the frames that take turns in being scored, with `rescale`")
+    num_draws: int = Field(
+        0, ge=0, description="draws of a bootstrap over blocks of time for 95 % intervals of each score; 0 for none"
+    )
+    block: float = Field(10.0, gt=0, description="seconds of a block, for `rescale` and `num_draws`")

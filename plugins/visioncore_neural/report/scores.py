@@ -30,6 +30,9 @@ _LABELS = {
     "bits_per_spike": ("Bits per spike", "bits per spike"),
     "single_trial_correlation": ("Correlation with single trials", "correlation"),
     "correlation_to_average": ("Correlation with the average of repeats", "correlation"),
+    "feve": ("Fraction of explainable variance that is explained", "FEVE"),
+    "oracle": ("Oracle: single responses against the other repeats", "correlation"),
+    "cc_norm": ("Correlation with the average, over its ceiling", "CCnorm"),
 }
 _MANY = 24  # sessions whose names fit below an axis
 
