@@ -40,6 +40,7 @@ from visioncore_engine.objective import Objective
 from visioncore_engine.options import Choice, LossOptions, OptimizerOptions, SamplerOptions
 from visioncore_engine.parameters import group_parameters, loss_coefficients
 from visioncore_engine.regularization import Regularization
+from visioncore_engine.transfer import Transfer, freeze, transfer
 
 __all__ = ["Parts", "build", "build_dataset", "build_metrics", "build_model", "seed_everything"]
 
@@ -64,6 +65,7 @@ class Parts:
     scheduler: Scheduler | None
     steps_per_epoch: int
     total_steps: int
+    transfer: Transfer | None = None  # what this start of the run took over; None on resume
 
 
 def seed_everything(seed: int) -> None:
@@ -124,6 +126,7 @@ def build(resolved: Resolved, *, fused: bool = False, state: Mapping[str, Any] |
         if run.trainer.precision == "64-true":
             model.double()  # Lightning would, but after it has rounded the weights of a checkpoint to float32
         history = _history(model)
+    taken = _transfer(resolved, model, dataset, resumed=state is not None)
     with _at(resolved, "data"):
         index = build_index(open_sources(dataset, "train", model, history))
         validation = open_sources(dataset, "validation", model, history)
@@ -165,7 +168,21 @@ def build(resolved: Resolved, *, fused: bool = False, state: Mapping[str, Any] |
         scheduler=scheduler,
         steps_per_epoch=steps_per_epoch,
         total_steps=total_steps,
+        transfer=taken,
     )
+
+
+def _transfer(resolved: Resolved, model: nn.Module, dataset: Dataset, *, resumed: bool) -> Transfer | None:
+    """Take weights over where training starts; a resumed run has its own, and its source may be gone."""
+    options = resolved.run.transfer
+    if options is None:
+        return None
+    taken = None
+    with _at(resolved, "transfer"):
+        if not resumed:
+            taken = transfer(options, model, dataset.groups, resolved.dump()["data"], dataset.state())
+        freeze(model, options.freeze)
+    return taken
 
 
 def _history(model: nn.Module) -> int:

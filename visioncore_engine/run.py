@@ -161,6 +161,10 @@ def _prepare(resolved: Resolved, entry: Entry, place: Place) -> _Prepared:
     state = saved[1]["visioncore"]["data_state"] if saved else None
     parts = build(resolved, fused=may_fuse(resolved, device), state=state)
     record |= {"data": dict(parts.dataset.fingerprints()), "parameters": parameter_rows(parts)}
+    if parts.transfer is not None:
+        record["transfer"] = parts.transfer.plain()
+        notes += parts.transfer.notes
+        record["warnings"] = [*record.get("warnings", ()), *parts.transfer.notes]
     if saved:
         check_parts(resolved, parts, saved[1], str(saved[0]))
         if not steps_left(parts, saved[1], str(saved[0])) and first:
@@ -252,6 +256,8 @@ def _record(resolved: Resolved, before: RunFolder | None) -> dict[str, Any]:
         record["resumed"] = [*earlier.get("resumed", []), record["started"]]
         record["started"] = earlier["started"]
         record["warnings"] = earlier.get("warnings", [])
+        if "transfer" in earlier:  # done once, when the run was started
+            record["transfer"] = earlier["transfer"]
     return record
 
 
