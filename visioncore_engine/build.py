@@ -41,6 +41,7 @@ from visioncore_engine.objective import Objective
 from visioncore_engine.options import Choice, LossOptions, OptimizerOptions, SamplerOptions
 from visioncore_engine.parameters import group_parameters, loss_coefficients
 from visioncore_engine.regularization import Regularization
+from visioncore_engine.transfer import Transfer, freeze, transfer
 
 __all__ = ["Parts", "build", "build_dataset", "build_metrics", "build_model", "seed_everything"]
 
@@ -66,6 +67,7 @@ class Parts:
     steps_per_epoch: int
     total_steps: int
     housing: Housing | None = None  # where the frames live; None where nobody chose
+    transfer: Transfer | None = None  # what this start of the run took over; None on resume
 
 
 def seed_everything(seed: int) -> None:
@@ -136,6 +138,7 @@ def build(
         history = _history(model)
     with _at(resolved, "loader"):
         housing = house(dataset) if house is not None and getattr(model, "uses_inputs", True) else None
+    taken = _transfer(resolved, model, dataset, resumed=state is not None)
     with _at(resolved, "data"):
         index = build_index(open_sources(dataset, "train", model, history))
         validation = open_sources(dataset, "validation", model, history)
@@ -178,7 +181,21 @@ def build(
         steps_per_epoch=steps_per_epoch,
         total_steps=total_steps,
         housing=housing,
+        transfer=taken,
     )
+
+
+def _transfer(resolved: Resolved, model: nn.Module, dataset: Dataset, *, resumed: bool) -> Transfer | None:
+    """Take weights over where training starts; a resumed run has its own, and its source may be gone."""
+    options = resolved.run.transfer
+    if options is None:
+        return None
+    taken = None
+    with _at(resolved, "transfer"):
+        if not resumed:
+            taken = transfer(options, model, dataset.groups, resolved.dump()["data"], dataset.state())
+        freeze(model, options.freeze)
+    return taken
 
 
 def _history(model: nn.Module) -> int:

@@ -71,6 +71,7 @@ def describe_parts(parts: Parts, *, device: str, precision: str) -> str:
         "",
         "Parameters",
         format_table(parameters[0], (row.values() for row in parameters)),
+        *_transferred(parts),
     ]
     if parts.regularization.regularizers:
         blocks += ["", "Regularizers", format_table(("id", "strength", "tensors", "first match"), _penalty_rows(parts))]
@@ -96,6 +97,34 @@ def parameter_rows(parts: Parts) -> list[dict[str, Any]]:
         num_values = sum(parameter.numel() for parameter in frozen)
         rows.append({"group": "frozen", "tensors": len(frozen), "values": num_values, "rate": None, "decay": None})
     return rows
+
+
+def _transferred(parts: Parts) -> list[str]:
+    """What was taken over, and for each part of the model what of it trains; nothing where no transfer is asked for."""
+    if parts.run.transfer is None:
+        return []
+    rows: dict[str, dict[str, int]] = {}
+    for name, parameter in parts.model.named_parameters():
+        row = rows.setdefault(name.partition(".")[0], {"trains": 0, "frozen": 0})
+        row["trains" if parameter.requires_grad else "frozen"] += parameter.numel()
+    lines = [
+        "",
+        "What trains",
+        format_table(("part", "values", "frozen"), ([part, *row.values()] for part, row in rows.items())),
+    ]
+    if parts.transfer is None:
+        return lines
+    counts = ("matched", "changed", "missing", "unexpected")
+    table = format_table(
+        ("part", *counts), ([row.part, *(len(getattr(row, count)) for count in counts)] for row in parts.transfer.parts)
+    )
+    return [
+        *lines,
+        "",
+        f"Taken over from {parts.transfer.source}",
+        table,
+        *(f"note: {note}" for note in parts.transfer.notes),
+    ]
 
 
 def _penalty_rows(parts: Parts) -> list[list[Any]]:

@@ -170,6 +170,10 @@ def _prepare(resolved: Resolved, entry: Entry, place: Place) -> _Prepared:
     housing = parts.housing.plain() if parts.housing else None
     record |= {"data": dict(parts.dataset.fingerprints()), "parameters": parameter_rows(parts)}
     record |= {"loader": {"gather": native.describe(), "frames": housing}}
+    if parts.transfer is not None:
+        record["transfer"] = parts.transfer.plain()
+        notes += parts.transfer.notes
+        record["warnings"] = [*record.get("warnings", ()), *parts.transfer.notes]
     if saved:
         check_parts(resolved, parts, saved[1], str(saved[0]))
         if not steps_left(parts, saved[1], str(saved[0])) and first:
@@ -274,6 +278,8 @@ def _record(resolved: Resolved, before: RunFolder | None) -> dict[str, Any]:
         record["resumed"] = [*earlier.get("resumed", []), record["started"]]
         record["started"] = earlier["started"]
         record["warnings"] = earlier.get("warnings", [])
+        if "transfer" in earlier:  # done once, when the run was started
+            record["transfer"] = earlier["transfer"]
     return record
 
 

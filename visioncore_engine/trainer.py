@@ -39,6 +39,7 @@ _BESIDE_THE_POINT = (
     ".*does not have many workers.*",
     ".*smaller than the logging interval.*",
     ".*LeafSpec.*",
+    ".*in eval mode at the start of training.*",  # what `transfer.freeze` names
     ".*callbacks used to create the checkpoint.*",  # `check_callbacks` says it
     ".*`srun` command is available.*",
     ".*sync_dist=True.*",  # what is logged is the same in all processes already

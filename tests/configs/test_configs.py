@@ -97,6 +97,12 @@ def test_a_config_composes_and_runs(path, tmp_path, monkeypatch):
     if "warmup_steps" in (resolved.dump()["scheduler"] or {}):
         sets.append("scheduler.warmup_steps=1")  # a rise must end before the two steps do
     tiny = resolve([*files(path), *overlays(path, resolved)], sets=sets)
+    if tiny.run.transfer is not None:  # a source must be there: the same run, without the transfer
+        sets_of_source = [*sets[1:], f"run.dir={tmp_path / 'source'}", "transfer=null", "seed=99"]
+        train(resolve([*files(path), *overlays(path, resolved)], sets=sets_of_source), quiet=True)
+        tiny = resolve(
+            [*files(path), *overlays(path, resolved)], sets=[*sets, f"transfer.from={tmp_path / 'source'}"]
+        )
     result = train(tiny, quiet=True)
     assert (result.run_dir / "report.html").stat().st_size > 10_000
     assert any(name.startswith("val/") for name in result.scores)

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from visioncore_engine.config.transfer import TransferOptions
 from visioncore_engine.options import Choice, Options, Patterns, Slot
 
 __all__ = [
@@ -144,6 +145,9 @@ class RunConfig(Options):
     sampler: Annotated[Choice, Slot("sampler")] = Field(description="which windows make up each global batch")
     transforms: Annotated[tuple[Choice, ...], Slot("transform", many=True)] = Field((), description="batch to batch")
     model: Annotated[Choice, Slot("model")] = Field(description="what is trained")
+    transfer: TransferOptions | None = Field(
+        None, description="weights of a trained model that this one starts from, and what of them stays frozen"
+    )
     loss: Annotated[Choice, Slot("loss")] = Field(description="what is minimised")
     metrics: Annotated[tuple[Choice, ...], Slot("metric", many=True)] = Field((), description="what is measured")
     regularizers: Annotated[tuple[Choice, ...], Slot("regularizer", many=True)] = Field(
