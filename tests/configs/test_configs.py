@@ -100,9 +100,7 @@ def test_a_config_composes_and_runs(path, tmp_path, monkeypatch):
     if tiny.run.transfer is not None:  # a source must be there: the same run, without the transfer
         sets_of_source = [*sets[1:], f"run.dir={tmp_path / 'source'}", "transfer=null", "seed=99"]
         train(resolve([*files(path), *overlays(path, resolved)], sets=sets_of_source), quiet=True)
-        tiny = resolve(
-            [*files(path), *overlays(path, resolved)], sets=[*sets, f"transfer.from={tmp_path / 'source'}"]
-        )
+        tiny = resolve([*files(path), *overlays(path, resolved)], sets=[*sets, f"transfer.from={tmp_path / 'source'}"])
     result = train(tiny, quiet=True)
     assert (result.run_dir / "report.html").stat().st_size > 10_000
     assert any(name.startswith("val/") for name in result.scores)
