@@ -28,6 +28,10 @@ from visioncore_engine.evaluation import open_split
 
 CONFIGS = Path(__file__).parents[1] / "configs" / "neural"
 RESULTS = Path(__file__).parent / "results" / "real_recordings.json"
+RUN_FILES = {
+    "rat_rgc_bars": ("rat_rgc_bars", "rat_rgc_bars_ln", "rat_rgc_bars_glm"),
+    "mouse_rgc_chromatic": ("mouse_rgc_chromatic",),
+}
 
 
 def predictions(resolved, run_dir, folder, dataset):
@@ -46,22 +50,23 @@ def predictions(resolved, run_dir, folder, dataset):
         np.savez(folder / f"{dataset}_{session}.npz", frames=frames, rate=rate)
 
 
-def one_seed(dataset, seed, root, runs):
-    """Train, evaluate once, and score beside the baseline; rows of both models."""
-    run_dir = runs / f"{dataset}-{seed}"
+def one_seed(dataset, name, seed, root, runs):
+    """Train the run file `name`, evaluate once, and score beside the baseline; rows of both models."""
+    run_dir = runs / f"{name}-{seed}"
     sets = [f"seed={seed}", f"run.dir={run_dir}", f"data.root={root}"]
-    resolved = resolve([CONFIGS / f"{dataset}.yaml"], sets=sets)
+    resolved = resolve([CONFIGS / f"{name}.yaml"], sets=sets)
     train(resolved, quiet=True)
     splits = ("test", "repeats") if dataset == "rat_rgc_bars" else ("test",)
     results = evaluate(run_dir, splits=splits)
-    folder = runs / f"predictions-{dataset}-{seed}"
+    folder = runs / f"predictions-{name}-{seed}"
     folder.mkdir()
     predictions(resolved, run_dir, folder, dataset)
-    rows = [{"seed": seed, **row} for row in compare(dataset, root, folder)]
+    names = {"baseline": "ridge", "other": name}
+    rows = [{"seed": seed, **row, "model": names[row["model"]]} for row in compare(dataset, root, folder)]
     if "repeats" in results:
         for session, values in results["repeats"]["correlation_to_average"].columns.items():
             for unit, value in enumerate(values):
-                rows.append({"seed": seed, "recording": session, "unit": unit, "model": "other", "average": value})
+                rows.append({"seed": seed, "recording": session, "unit": unit, "model": name, "average": value})
     return rows
 
 
@@ -83,7 +88,7 @@ def summary(rows):
         for (r, u, m, s), v in sorted(cells.items())
     ]
     means = {}
-    for model in ("baseline", "other"):
+    for model in sorted({row["model"] for row in rows}):
         for score in ("bits_per_spike", "correlation", "average"):
             per_seed = defaultdict(list)
             for row in rows:
@@ -107,7 +112,11 @@ def main():
     runs.mkdir(parents=True, exist_ok=True)
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     for dataset in [options.only] if options.only else ["rat_rgc_bars", "mouse_rgc_chromatic"]:
-        rows = [row for seed in options.seeds for row in one_seed(dataset, seed, root, runs)]
+        rows = []
+        for name in RUN_FILES[dataset]:
+            for seed in options.seeds:
+                found = one_seed(dataset, name, seed, root, runs)
+                rows += [row for row in found if row["model"] == name or name == dataset]  # the ridge's once
         results[dataset] = {"seeds": options.seeds, **summary(rows)}
         print(dataset)
         for name, (mean, low, high) in results[dataset]["means"].items():

@@ -1,13 +1,14 @@
 """Every command, run file and snippet of the documentation is true.
 
 A block's info string may say more than its language: ``yaml overlay`` is laid over the demo, ``yaml wrong`` and
-``console fails`` must be refused as a user's mistake. A comment before a block may say that it is a copy of a file
+``console fails`` must be refused as a user's mistake; ``yaml sweep`` is a sweep file. A comment before a block may say that it is a copy of a file
 (``<!-- file: PATH -->``), a part of one (``<!-- part of: PATH -->``), or what a reader writes into one
 (``<!-- write: PATH -->``).
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -20,15 +21,19 @@ import pytest
 from pages import SHELLS, Block, read
 
 from visioncore_engine import resolve
+from visioncore_engine.config.document import read as read_yaml
+from visioncore_engine.config.node import plain
 from visioncore_engine.errors import ConfigError
+from visioncore_engine.sweep.options import SweepOptions
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 QUICK = ("check", "explain", "plugins", "schema", "show", "train")  # `train` is checked here, and run by the slow test
-TRIED = ("README.md", "docs/data.md", "docs/clusters.md")  # pages whose commands are carried out in order
+TRIED = ("README.md", "docs/data.md", "docs/clusters.md", "docs/workflows.md")  # pages whose commands are carried out in order
 TRIED_APART = ("docs/plugins.md", "docs/publishing.md")  # in a clean environment: test_tutorial, test_publishing
 # The command as the entry point of the wheel calls it.
 VISIONCORE = "import sys; from visioncore_engine.cli import main; sys.exit(main())"
+LONG = ("train", "sweep")  # cut to two steps where they are carried out
 SMALL = ("sampler.batches_per_epoch=2", "trainer.max_epochs=1", "trainer.check_val_every_n_epoch=1")
 SHORT = ("data.duration=120", "scheduler.warmup_steps=1")  # for runs on simulated recordings
 
@@ -101,6 +106,9 @@ def test_code_is_that_of_the_file(block):
 def test_run_files_resolve(block, tmp_path):
     path = tmp_path / "run.yaml"
     path.write_text(block.text, encoding="utf-8")
+    if "sweep" in block.words:
+        assert SweepOptions.model_validate_json(json.dumps(plain(read_yaml(path, path.name))))
+        return
     files = [path] if block.words == () else [ROOT / "configs" / "demo.yaml", path]
     if "wrong" in block.words:
         with pytest.raises(ConfigError) as error:
@@ -135,7 +143,7 @@ def test_commands_are_understood(block, words, reader):
     elif program in ("pip", "python"):
         files = [word for word in arguments if "/" in word or word.endswith((".txt", ".py"))]
         assert all((ROOT / file).exists() for file in files), words
-    elif program == "visioncore" and arguments[0] in QUICK:
+    elif program == "visioncore" and arguments[0] in QUICK and "--plugin" not in arguments:  # which the page writes first
         if arguments[0] == "train":
             arguments = ["check", *(word for word in arguments[1:] if word != "--resume")]
         quick = ["--no-data"] if arguments[0] == "check" else []  # the slow test makes the data of the page
@@ -180,6 +188,8 @@ def takewhile_command(arguments: list[str]) -> list[str]:
 
 def smaller(train: list[str], home: Path) -> list[str]:
     """The command, cut to two steps."""
+    if train[0] == "sweep":
+        return [*train, *(word for value in (*SMALL, *SHORT, "evaluate=[units]") for word in ("--set", value))]
     text = (home / train[1]).read_text()
     simulated = not any(own in text for own in ("name: sessions", "data: clips"))
     return [*train, *(word for value in SMALL + (SHORT if simulated else ()) for word in ("--set", value))]
@@ -201,7 +211,7 @@ def test_a_reader_gets_through_the_page(page, reader):
             if program == "sbatch":
                 assert (reader.home / arguments[0]).is_file(), f"{page}:{block.line}"
             if program == "visioncore":
-                done = reader.visioncore(*(smaller(arguments, reader.home) if arguments[0] == "train" else arguments))
+                done = reader.visioncore(*(smaller(arguments, reader.home) if arguments[0] in LONG else arguments))
                 expected = 2 if "fails" in block.words else 0
                 assert done.returncode == expected, f"{page}:{block.line} {arguments}\n{done.stdout}{done.stderr}"
 
