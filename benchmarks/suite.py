@@ -110,17 +110,20 @@ def beside(figures: Sequence[Figure], stored: Sequence[Figure]) -> list[str]:
     return found
 
 
+def _told(figure: Figure) -> str:
+    return "; ".join(part for part in (figure.verdict, figure.note) if part)
+
+
 def table(folder: Path = RESULTS) -> str:
     """The table of the page, from what is stored."""
     lines = ["| row | figure | measured | target | |", "|---|---|---|---|---|"]
     for row, title in ROWS.items():
-        for figure in read(row, folder)[1]:
-            told = "; ".join(part for part in (figure.verdict, figure.note) if part)
-            lines.append(f"| {title} | {figure.name} | {shown(figure.value)} | {figure.goal} | {told} |")
+        figures = read(row, folder)[1]
+        lines += [f"| {title} | {f.name} | {shown(f.value)} | {f.goal} | {_told(f)} |" for f in figures]
     by_hand = read(BY_HAND, folder)[1] or [
         missing("time to a score on the demo", "not measured: takes hours", target=8.0)
     ]
-    lines += [f"| By hand | {f.name} | {shown(f.value)} | {f.goal} | {f.verdict or f.note} |" for f in by_hand]
+    lines += [f"| By hand | {f.name} | {shown(f.value)} | {f.goal} | {_told(f)} |" for f in by_hand]
     lines += [f"| GPU | {name} | - | | not measured |" for name in GPU]
     lines += ["", "Measured on:", ""]
     for row in (*ROWS, BY_HAND):

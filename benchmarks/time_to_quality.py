@@ -16,7 +16,7 @@ import statistics
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -124,6 +124,16 @@ def _reached(task: Task) -> float:
     return next((seconds for seconds, score in ticks.SCORES if score >= task.target), math.inf)
 
 
+def _note(seconds: Mapping[str, Sequence[float]], seeds: Sequence[int]) -> str:
+    lost = [
+        f"{side}, seed {seed}"
+        for side, values in seconds.items()
+        for seed, value in zip(seeds, values, strict=True)
+        if math.isinf(value)
+    ]
+    return f"not reached by: {'; '.join(lost)}" if lost else ""
+
+
 SIDES: dict[str, Callable[[Task, int, float], float]] = {"engine": engine_side, "old": old_side}
 
 
@@ -161,7 +171,7 @@ def main(arguments: list[str] | None = None) -> int:
         f"time to {task.target} bits per spike on the demo, {SEEN[task.model]}, the old way over the engine",
         ratio if math.isfinite(ratio) else None,
         target=8.0,
-        note="" if math.isfinite(ratio) else "not reached",
+        note=_note(seconds, options.seeds),
         detail={f"{side} rate": rate for side, rate in chosen.items()}
         | {f"{side} s": statistics.median(values) for side, values in seconds.items() if math.isfinite(max(values))},
     )
