@@ -25,7 +25,12 @@ from visioncore_engine.errors import ConfigError
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 QUICK = ("check", "explain", "plugins", "schema", "show", "train")  # `train` is checked here, and run by the slow test
-TRIED = ("README.md", "docs/data.md", "docs/clusters.md")  # pages whose commands are carried out in order
+TRIED = (
+    "README.md",
+    "docs/data.md",
+    "docs/clusters.md",
+    "docs/in-silico.md",
+)  # pages whose commands are carried out in order
 TRIED_APART = ("docs/plugins.md", "docs/publishing.md")  # in a clean environment: test_tutorial, test_publishing
 # The command as the entry point of the wheel calls it.
 VISIONCORE = "import sys; from visioncore_engine.cli import main; sys.exit(main())"

@@ -10,9 +10,10 @@ import torch
 from neural_truth import FieldModel, recorded, recordings
 from torch import nn
 
-from visioncore_engine import resolve, train
+from visioncore_engine import evaluate, resolve, train
 from visioncore_engine.contracts import DatasetFacts
-from visioncore_engine.errors import UsageError
+from visioncore_engine.errors import RunError, UsageError
+from visioncore_neural.evaluators.gratings import GratingTuning
 from visioncore_neural.insilico import Twin, exciting_input
 from visioncore_neural.options.dataset import SyntheticOptions
 from visioncore_neural.simulation.dataset import Synthetic
@@ -50,10 +51,42 @@ def trained(tmp_path_factory):
     resolved = resolve({**RUN, "run": {"name": "tiny", "dir": str(folder)}})
     train(resolved, quiet=True)
     twin = Twin.load(folder / "checkpoints" / "last.ckpt")
+    twin.folder = folder
     dataset = resolved.run.data.build(DatasetFacts(seed=3))
     options = SyntheticOptions(**{key: value for key, value in DATA.items() if key not in ("name", "prepare")})
     raw = {session.recording.name: session.recording for session in Synthetic(options, DatasetFacts(seed=3))._sessions}
     return twin, dataset, raw
+
+
+EVALUATORS = ("units", "grating_tuning", "spike_triggered_average", "saccade_triggered", "ground_truth")
+
+
+@pytest.fixture
+def evaluated(trained):
+    """Evaluates the run with some evaluators."""
+    folder = trained[0].folder
+
+    def evaluated(*names):
+        return evaluate(folder, checkpoint="last", fresh=True, sets=[f"evaluate=[{', '.join(names)}]"])
+
+    return evaluated
+
+
+def test_b15_every_evaluator_works_on_a_finished_run_and_names_each_unit(evaluated, trained):
+    found = evaluated(*EVALUATORS)["validation"]
+    for name in EVALUATORS:
+        (table,) = found[name].tables.values()
+        units = dict.fromkeys((row["session"], row["unit"]) for row in table.rows)
+        assert list(units) == [(session, f"u00{unit}") for session in sorted(trained[0].sessions) for unit in range(3)]
+
+
+def test_b9_an_evaluator_that_fails_is_named_and_not_passed_over(evaluated, monkeypatch):
+    def fail(self, evaluation):
+        raise ValueError("no such session number 7")
+
+    monkeypatch.setattr(GratingTuning, "evaluate", fail)
+    with pytest.raises(RunError, match=r"grating_tuning.*no such session number 7"):
+        evaluated("grating_tuning")
 
 
 def test_a_prediction_for_recorded_arrays_is_the_one_that_evaluation_scores(trained):
