@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from visioncore_engine.build import build_dataset, build_metrics
+from visioncore_engine.cache import EvaluationCache
 from visioncore_engine.checkpoint import read_checkpoint
 from visioncore_engine.config import Resolved, resolve
 from visioncore_engine.config.run import RunConfig
@@ -66,6 +67,7 @@ def evaluate(
     sets: Sequence[str] = (),
     registry: Registry | None = None,
     resolved: Resolved | None = None,
+    fresh: bool = False,
 ) -> dict[str, dict[str, Result]]:
     """Evaluate a finished run and write its tables.
 
@@ -83,6 +85,9 @@ def evaluate(
         Plugins to use; the installed ones by default.
     resolved
         The run, where it is at hand already; by default what the run folder holds.
+    fresh
+        Run every evaluator anew, also where the run folder keeps what it found for the same checkpoint, data, options
+        and code.
 
     Returns
     -------
@@ -110,7 +115,8 @@ def evaluate(
         dataset = build_dataset(resolved.run, own["data_state"])
         compare_groups(dataset.groups, model.groups.values(), str(path))
         compare_content(dataset.fingerprints(), own["fingerprints"], str(path), policy=policy)
-        results = {split: evaluate_split(resolved.run, dataset, model, split) for split in splits}
+        cache = EvaluationCache(folder.path / "cache", resolved, path, dict(dataset.fingerprints()))
+        results = {split: evaluate_split(resolved.run, dataset, model, split, cache, fresh=fresh) for split in splits}
     write_results(folder, results)
     return results
 
@@ -140,8 +146,19 @@ def open_split(run: RunConfig, dataset: Dataset, model: TrainedModel, split: str
     )
 
 
-def evaluate_split(run: RunConfig, dataset: Dataset, model: TrainedModel, split: str) -> dict[str, Result]:
-    """Score one split: first the metrics, then the evaluators, which may use the metrics' results."""
+def evaluate_split(
+    run: RunConfig,
+    dataset: Dataset,
+    model: TrainedModel,
+    split: str,
+    cache: EvaluationCache | None = None,
+    *,
+    fresh: bool = False,
+) -> dict[str, Result]:
+    """Score one split: first the metrics, then the evaluators, which may use the metrics' results.
+
+    With a cache, an evaluator runs only where the cache holds nothing for the same content, or `fresh` says so.
+    """
     evaluation = open_split(run, dataset, model, split)
     scoring = Scoring(dataset.groups, build_metrics(run, dataset.groups), None)
     for batch, outputs in evaluation.batches():
@@ -149,7 +166,12 @@ def evaluate_split(run: RunConfig, dataset: Dataset, model: TrainedModel, split:
     results, _ = scoring.compute()
     evaluation = replace(evaluation, scores=results)
     for choice in run.evaluate:
-        results[choice.id] = choice.build(EvaluatorFacts(dataset.groups)).evaluate(evaluation)
+        found = None if cache is None or fresh else cache.read(choice, split)
+        if found is None:
+            found = choice.build(EvaluatorFacts(dataset.groups)).evaluate(evaluation)
+            if cache is not None:
+                cache.write(choice, split, found)
+        results[choice.id] = found
     return results
 
 

@@ -20,6 +20,24 @@ COMPONENTS: dict[str, tuple[Component, ...]] = {
             options="visioncore_neural.options.evaluator:GroundTruthOptions",
             build="visioncore_neural.evaluators.ground_truth:GroundTruth",
         ),
+        Component(
+            name="spike_triggered_average",
+            summary="average stimulus before spikes and before predicted rates, by lag",
+            options="visioncore_neural.options.evaluator:SpikeTriggeredAverageOptions",
+            build="visioncore_neural.evaluators.triggered:SpikeTriggeredAverage",
+        ),
+        Component(
+            name="saccade_triggered",
+            summary="rates around saccades, measured and predicted",
+            options="visioncore_neural.options.evaluator:SaccadeTriggeredOptions",
+            build="visioncore_neural.evaluators.triggered:SaccadeTriggered",
+        ),
+        Component(
+            name="grating_tuning",
+            summary="what drifting gratings do to the model: preferred orientation and period, F1 over F0",
+            options="visioncore_neural.options.evaluator:GratingTuningOptions",
+            build="visioncore_neural.evaluators.gratings:GratingTuning",
+        ),
     ),
 }
 

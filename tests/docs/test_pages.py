@@ -29,7 +29,8 @@ from visioncore_engine.sweep.options import SweepOptions
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 QUICK = ("check", "explain", "plugins", "schema", "show", "train")  # `train` is checked here, and run by the slow test
-TRIED = ("README.md", "docs/data.md", "docs/clusters.md", "docs/workflows.md")  # pages whose commands are carried out in order
+# Pages whose commands are carried out in order.
+TRIED = ("README.md", "docs/data.md", "docs/clusters.md", "docs/in-silico.md", "docs/workflows.md")
 TRIED_APART = ("docs/plugins.md", "docs/publishing.md")  # in a clean environment: test_tutorial, test_publishing
 # The command as the entry point of the wheel calls it.
 VISIONCORE = "import sys; from visioncore_engine.cli import main; sys.exit(main())"

@@ -529,5 +529,20 @@ CASES: tuple[Case, ...] = (
     Case("dataset", "sessions", options=SESSIONS, variants=SESSIONS_VARIANTS, scene=sessions_scene),
     Case("dataset", "arrays", options=ARRAYS, variants=ARRAYS_VARIANTS, scene=examples_scene),
     Case("evaluator", "units", options={"rescale": True, "num_draws": 20, "block": 0.05}, variants={"block": 0.2}),
+    Case("evaluator", "spike_triggered_average", options={"num_lags": 3}, scene=simulated_scene),
+    Case(
+        "evaluator",
+        "saccade_triggered",
+        options={"speed": 5.0, "shortest_ms": 0.0, "longest_ms": 5000.0},
+        variants={"channel": "channel_0", "speed": 300.0, "shortest_ms": 3000.0},
+        scene=simulated_scene,
+    ),
+    Case(
+        "evaluator",
+        "grating_tuning",
+        options={"num_orientations": 4, "periods": [4.0]},
+        variants={"cycles": 3},
+        scene=simulated_scene,
+    ),
     Case("evaluator", "ground_truth", options={"num_predictions": 20}, scene=simulated_scene),
 )

@@ -209,6 +209,7 @@ def evaluated(monkeypatch):
 def test_evaluate_prints_scores(evaluated, capsys):
     assert main(["evaluate", "runs/x", "--set", "data.root=there"]) == 0
     asked = {"checkpoint": "best", "splits": ("validation",), "sets": ["data.root=there"], "registry": None}
+    asked["fresh"] = False
     assert evaluated == [("runs/x", asked)]
     words = told(capsys)[0].split()
     assert {"validation", "error", "0.5"} <= set(words)

@@ -58,7 +58,7 @@ def test_another_seed_chooses_other_windows_and_one_is_everything():
 
 @settings(deadline=None, max_examples=40)
 @given(world=st.integers(1, 5), batch_size=st.integers(1, 50), fraction=st.floats(0.01, 1.0), seed=st.integers(0, 9))
-def test_l9_the_union_over_processes_is_the_choice_at_any_batch_size_every_epoch(world, batch_size, fraction, seed):
+def test_a16_l9_the_union_over_processes_is_the_choice_at_any_batch_size_every_epoch(world, batch_size, fraction, seed):
     real = ToyData(ToyDataOptions(), DatasetFacts(seed=1)).sources("train", 0)
     items = fixed_part(real, fraction, seed)
     loaders = [EvaluationLoader(real, batch_size, items=items, rank=rank, world_size=world) for rank in range(world)]

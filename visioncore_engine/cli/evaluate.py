@@ -17,6 +17,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--checkpoint", default="best", metavar="best|last|FILE", help="which checkpoint (best)")
     parser.add_argument("--split", nargs="+", default=["validation"], metavar="SPLIT", help="which splits (validation)")
     parser.add_argument("--json", action="store_true", help="print the scores as JSON, for machines")
+    parser.add_argument("--fresh", action="store_true", help="run evaluators anew whose results are kept")
     add_sets(parser)
     add_plugins(parser)
     example(
@@ -37,6 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
         splits=tuple(arguments.split),
         sets=arguments.sets,
         registry=registry,
+        fresh=arguments.fresh,
     )
     scores = {
         split: {name: value for result in found.values() for name, value in result.scalars.items()}

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field
 
 from visioncore_engine.options import Options
 
-__all__ = ["GroundTruthOptions", "UnitsOptions"]
+__all__ = [
+    "GratingTuningOptions",
+    "GroundTruthOptions",
+    "SaccadeTriggeredOptions",
+    "SpikeTriggeredAverageOptions",
+    "UnitsOptions",
+]
 
 
 class GroundTruthOptions(Options):
@@ -35,3 +43,32 @@ class UnitsOptions(Options):
         0, ge=0, description="draws of a bootstrap over blocks of time for 95 % intervals of each score; 0 for none"
     )
     block: float = Field(10.0, gt=0, description="seconds of a block, for `rescale` and `num_draws`")
+
+
+class SpikeTriggeredAverageOptions(Options):
+    """Average stimulus before spikes."""
+
+    num_lags: int = Field(12, ge=1, description="frames, the last of which is that of the response")
+
+
+class SaccadeTriggeredOptions(Options):
+    """Rates around saccades."""
+
+    before_ms: float = Field(100.0, ge=0, description="milliseconds before the onset")
+    after_ms: float = Field(400.0, gt=0, description="milliseconds after the onset")
+    speed: float = Field(20.0, gt=0, description="degrees per second above which the eye begins a saccade")
+    shortest_ms: float = Field(100.0, ge=0, description="least interval since the saccade before")
+    longest_ms: float = Field(500.0, gt=0, description="greatest interval since the saccade before, in one trial")
+    channel: str = Field("", description="behavior channel that is above 0 at onsets; by default eye positions tell")
+
+
+class GratingTuningOptions(Options):
+    """Drifting gratings that are shown to the model."""
+
+    num_orientations: int = Field(8, ge=2, description="directions of drift, evenly over 360 degrees")
+    periods: tuple[Annotated[float, Field(gt=1)], ...] = Field(
+        (4.0, 8.0, 16.0), min_length=1, description="spatial periods in pixels"
+    )
+    hz: float = Field(4.0, gt=0, description="temporal frequency")
+    contrast: float = Field(1.0, gt=0, description="amplitude, in standard deviations of the session's stimulus")
+    cycles: int = Field(2, ge=1, description="temporal periods over which responses are averaged")

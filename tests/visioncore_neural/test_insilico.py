@@ -1,0 +1,198 @@
+"""Experiments on a trained model agree with its evaluation, and find what a known unit is."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from neural_truth import FieldModel, recorded, recordings
+from torch import nn
+
+from visioncore_engine import evaluate, resolve, train
+from visioncore_engine.contracts import DatasetFacts
+from visioncore_engine.errors import RunError, UsageError
+from visioncore_neural.evaluators import gratings
+from visioncore_neural.insilico import Twin, exciting_input
+from visioncore_neural.options.dataset import SyntheticOptions
+from visioncore_neural.simulation.dataset import Synthetic
+
+DATA = {
+    "name": "synthetic_v1",
+    "num_sessions": 2,
+    "num_units": 3,
+    "size": 12,
+    "duration": 30.0,
+    "trial": 3.0,
+    "num_repeats": 2,
+    "prepare": [{"name": "standardize", "of": ["stim", "behavior"]}],
+    "window": {"length": 15},
+}
+RUN = {
+    "seed": 3,
+    "data": DATA,
+    "sampler": {"name": "shuffled", "batch_size": 150, "batches_per_epoch": 2},
+    "model": {
+        "name": "encoder",
+        "core": [{"name": "conv3d", "channels": [4], "kernel_size": [3, 5, 5]}],
+        "modulator": {"name": "concat"},
+        "readout": {"name": "gaussian"},
+    },
+    "loss": {"name": "poisson"},
+    "optimizer": {"name": "adamw", "lr": 0.01},
+    "trainer": {"max_epochs": 1, "accelerator": "cpu"},
+}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "tiny"
+    resolved = resolve({**RUN, "run": {"name": "tiny", "dir": str(folder)}})
+    train(resolved, quiet=True)
+    twin = Twin.load(folder / "checkpoints" / "last.ckpt")
+    twin.folder = folder
+    dataset = resolved.run.data.build(DatasetFacts(seed=3))
+    options = SyntheticOptions(**{key: value for key, value in DATA.items() if key not in ("name", "prepare")})
+    raw = {session.recording.name: session.recording for session in Synthetic(options, DatasetFacts(seed=3))._sessions}
+    return twin, dataset, raw
+
+
+EVALUATORS = ("units", "grating_tuning", "spike_triggered_average", "saccade_triggered", "ground_truth")
+
+
+@pytest.fixture
+def evaluated(trained):
+    """Evaluates the run with some evaluators."""
+    folder = trained[0].folder
+
+    def evaluated(*names):
+        return evaluate(folder, checkpoint="last", fresh=True, sets=[f"evaluate=[{', '.join(names)}]"])
+
+    return evaluated
+
+
+def test_b15_every_evaluator_works_on_a_finished_run_and_names_each_unit(evaluated, trained):
+    found = evaluated(*EVALUATORS)["validation"]
+    for name in EVALUATORS:
+        (table,) = found[name].tables.values()
+        units = dict.fromkeys((row["session"], row["unit"]) for row in table.rows)
+        assert list(units) == [(session, f"u00{unit}") for session in sorted(trained[0].sessions) for unit in range(3)]
+
+
+def test_b9_an_evaluator_that_fails_is_named_and_not_passed_over(evaluated, monkeypatch):
+    monkeypatch.setattr(gratings, "drifting_grating", None)
+    with pytest.raises(RunError, match=r"called as GratingTuning\.evaluate.*TypeError"):
+        evaluated("grating_tuning")
+
+
+def test_a_prediction_for_recorded_arrays_is_the_one_that_evaluation_scores(trained):
+    twin, dataset, raw = trained
+    session = twin.sessions[1]
+    recording = raw[session]
+    trial = np.where(np.asarray(recording.split) == 1, np.asarray(recording.trial), -1)
+    rates = twin.predict(session, recording.stim, recording.behavior, trial=trial)
+    source = dataset.sources("validation", twin.trained.history)[1]
+    group = source.gather(np.arange(source.num_items))
+    with torch.inference_mode():
+        expected = twin.trained.model(SimpleNamespace(groups=[group]))[0]["robs"][:, -15:]
+    frames = group.tags["frame"]
+    kept = group.mask.any(-1) & (frames >= 0)
+    np.testing.assert_allclose(rates[frames[kept].numpy()], expected[kept].double().numpy(), rtol=1e-5)
+    assert kept.sum() > 50
+    edges = np.flatnonzero(np.diff(trial, prepend=-2) != 0)
+    assert np.isnan(rates[edges]).all()  # no history in their trial
+
+
+def test_a23_a_missing_side_input_is_named(trained):
+    twin, _, raw = trained
+    session = twin.sessions[0]
+    with pytest.raises(UsageError, match=r"the model needs behavior; give behavior="):
+        twin.predict(session, raw[session].stim)
+    with pytest.raises(UsageError, match="behavior"):
+        twin.predict(session, raw[session].stim, np.zeros((raw[session].num_frames, 5)))
+
+
+def test_what_the_twin_does_not_know_is_told_with_what_it_knows(trained):
+    twin, _, raw = trained
+    session = twin.sessions[0]
+    recording = raw[session]
+    with pytest.raises(UsageError, match=f"sessions: {session}"):
+        twin.predict("nobody", recording.stim)
+    with pytest.raises(UsageError, match=r"frames \(C, H, W\) = \(1, 12, 12\)"):
+        twin.predict(session, np.zeros((50, 1, 9, 9), dtype=np.uint8), np.zeros((50, 2)))
+    with pytest.raises(UsageError, match="units: u000"):
+        twin.place(session, "u9")
+
+
+def test_shuffling_behavior_that_the_model_reads_changes_its_rates(trained):
+    twin, _, raw = trained
+    session = twin.sessions[0]
+    recording = raw[session]
+    found = twin.ablation(session, recording.stim[:200], np.asarray(recording.behavior)[:200])
+    assert list(found) == ["whole", "mean", "channel_0", "channel_1"]
+    known = ~np.isnan(found["whole"][:, 0])
+    for name in ("mean", "channel_0", "channel_1"):
+        assert np.abs(found[name][known] - found["whole"][known]).max() > 1e-6
+    again = twin.ablation(session, recording.stim[:200], np.asarray(recording.behavior)[:200])
+    np.testing.assert_array_equal(again["channel_1"], found["channel_1"])
+
+
+class Softplus(FieldModel):
+    side_inputs = ()
+
+    def forward(self, batch):
+        return [{"robs": nn.functional.softplus(output["robs"])} for output in super().forward(batch)]
+
+
+@pytest.fixture
+def known():
+    """A twin whose unit u1 is one linear filter and a softplus."""
+    made = recorded()
+    dataset = recordings(made)
+    fields = np.random.default_rng(1).normal(size=(3, 1, 4, 5, 6)).astype(np.float32)
+    model = Softplus({"m1_a": fields})
+    description = {"run": {"data": {"window": {"length": 4}}}, "data_state": {}}
+    groups = {group.name: group for group in dataset.groups}
+    return Twin(SimpleNamespace(model=model, groups=groups, description=description, history=3)), fields, made
+
+
+def cosine(one, other):
+    return float((one * other).sum() / np.linalg.norm(one) / np.linalg.norm(other))
+
+
+@pytest.mark.parametrize("jitter", [0, 1])
+def test_the_most_exciting_input_of_a_linear_unit_is_its_filter(known, jitter):
+    twin, fields, _ = known
+    found = exciting_input(twin, "m1_a", "u1", norm=2.0, steps=150, jitter=jitter)
+    assert np.linalg.norm(found.stim) == pytest.approx(2.0, rel=1e-4)
+    assert found.rates[-1] > found.rates[0]
+    if not jitter:
+        assert cosine(found.stim, fields[1]) > 0.999
+    np.testing.assert_array_equal(
+        exciting_input(twin, "m1_a", "u1", norm=2.0, steps=150, jitter=jitter).stim, found.stim
+    )
+    assert not np.array_equal(
+        exciting_input(twin, "m1_a", "u1", norm=2.0, steps=150, jitter=jitter, seed=1).stim, found.stim
+    )
+
+
+def test_pixels_stay_within_their_bounds_and_variation_is_paid_for(known):
+    twin, _, _ = known
+    found = exciting_input(twin, "m1_a", "u0", norm=5.0, bounds=(-0.3, 0.2), steps=40)
+    assert found.stim.min() >= np.float32(-0.3)
+    assert found.stim.max() <= np.float32(0.2)
+
+    def variation(stim):
+        return np.abs(np.diff(stim, axis=2)).sum() + np.abs(np.diff(stim, axis=3)).sum()
+
+    free = exciting_input(twin, "m1_a", "u0", norm=5.0, steps=40)
+    smooth = exciting_input(twin, "m1_a", "u0", norm=5.0, steps=40, variation=1.0)
+    assert variation(smooth.stim) < 0.7 * variation(free.stim)
+
+
+def test_the_receptive_field_of_a_linear_unit_is_its_filter(known):
+    twin, fields, made = known
+    found = twin.receptive_fields("m1_a", made.stim, units=["u2", "u0"], num_predictions=40)
+    for place, unit in enumerate((2, 0)):
+        assert cosine(found.mean[place], fields[unit]) == pytest.approx(1.0, abs=1e-5)
