@@ -229,7 +229,8 @@ class TrainingModule(pl.LightningModule):
                 continue
             for term, part in objective.auxiliary_part(sums, weights).items():
                 self._auxiliary[term] += part
-            loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+            if loss.requires_grad:  # not where all that these groups use is frozen
+                loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
             total = loss.detach() if total is None else total + loss.detach()
         return total, wrong
 

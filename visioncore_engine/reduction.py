@@ -128,7 +128,11 @@ class Reduction:
             batch = Batch([source.gather(np.array([first], dtype=np.int64))]).to(like.device, like.dtype)
             sums = objective.sums(predict(model, batch), batch)
             terms |= {term for _, term in sums}
-            gradients = torch.autograd.grad(torch.stack(list(sums.values())).sum(), self._parameters, allow_unused=True)
+            total = torch.stack(list(sums.values())).sum()
+            if not total.requires_grad:  # all that this group uses is frozen
+                self._users[number] = set()
+                continue
+            gradients = torch.autograd.grad(total, self._parameters, allow_unused=True)
             self._users[number] = {place for place, gradient in enumerate(gradients) if gradient is not None}
         model.train(training)
         self._terms = sorted(terms)

@@ -171,4 +171,9 @@ COMMANDS: tuple[Command, ...] = (
         summary="write demonstration recordings, convert recordings, check them",
         build="visioncore_neural.commands.data:build",
     ),
+    Command(
+        name="import-config",
+        summary="make a run file of another system's configuration and command line",
+        build="visioncore_neural.commands.import_config:build",
+    ),
 )
