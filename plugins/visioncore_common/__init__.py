@@ -116,6 +116,9 @@ def visioncore_regularizers() -> Iterator[Component]:
     yield _component(
         "laplacian", "smooth in space or time", "penalties.laplacian:Laplacian", "regularizer:LaplacianOptions"
     )
+    yield _component(
+        "activity", "outputs that stay small", "penalties.activity:Activity", "regularizer:ActivityOptions"
+    )
     yield _component("orthogonality", "filters that differ", "penalties.orthogonality:Orthogonality")
     yield _component("clamp", "bounds that may move in time", "penalties.clamp:Clamp", "regularizer:ClampOptions")
 
