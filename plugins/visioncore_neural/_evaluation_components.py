@@ -1,4 +1,4 @@
-"""Evaluators and report sections that this plugin provides. Torch-free."""
+"""Evaluators, callbacks and report sections that this plugin provides. Torch-free."""
 
 from __future__ import annotations
 
@@ -18,6 +18,14 @@ COMPONENTS: dict[str, tuple[Component, ...]] = {
             summary="simulated data only: recovered receptive-field centres, and correlations against the true rate's",
             options="visioncore_neural.options.evaluator:GroundTruthOptions",
             build="visioncore_neural.evaluators.ground_truth:GroundTruth",
+        ),
+    ),
+    "callback": (
+        Component(
+            name="model_logging",
+            summary="pictures of kernels and masks while a model learns",
+            options="visioncore_neural.options.callback:ModelLoggingOptions",
+            build="visioncore_neural.callbacks.model_logging:ModelLogging",
         ),
     ),
 }

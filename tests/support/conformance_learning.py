@@ -52,6 +52,11 @@ CASES = (
         variants={"mode": "min", "patience": 1, "min_delta": Given(10.0, mode="min"), "monitor": "val/loss"},
         expected={"training_is_left_alone": "it is there to end training early, and ends this run"},
     ),
+    Case(
+        "callback",
+        "model_logging",
+        inert=dict.fromkeys(("every", "num_units"), "the scene's model has no kernels in time and no masks to draw"),
+    ),
     Case("callback", "epoch_summary", variants={"scores": ["val/tiny"]}),
     Case(
         "callback",
