@@ -40,7 +40,7 @@ from visioncore_engine.guard import check_monitors, check_validation
 from visioncore_engine.objective import Objective
 from visioncore_engine.options import Choice, LossOptions, OptimizerOptions, SamplerOptions
 from visioncore_engine.parameters import group_parameters, loss_coefficients
-from visioncore_engine.regularization import Regularization
+from visioncore_engine.regularization import Regularization, output_penalties
 from visioncore_engine.transfer import Transfer, freeze, transfer
 
 __all__ = ["Parts", "build", "build_dataset", "build_metrics", "build_model", "seed_everything"]
@@ -155,6 +155,7 @@ def build(
     assert isinstance(run.loss.options, LossOptions)
     with _at(resolved, "loss.weighting"):
         coefficients = loss_coefficients(run.loss.options.weighting, index)
+    penalties = output_penalties(run.regularizers)
     optimizer_options = run.optimizer.options
     assert isinstance(optimizer_options, OptimizerOptions)
     with _at(resolved, "optimizer.groups"):
@@ -172,7 +173,7 @@ def build(
         validation=validation,
         sampler=sampler,
         transforms=[choice.build(TransformFacts(dataset.groups)) for choice in run.transforms],
-        objective=Objective(loss, coefficients, getattr(model, "auxiliary", None)),
+        objective=Objective(loss, coefficients, getattr(model, "auxiliary", None), penalties),
         metrics=build_metrics(run, dataset.groups),
         regularization=Regularization.build(run.regularizers, model, optimizer),
         groups=groups,

@@ -73,7 +73,7 @@ def describe_parts(parts: Parts, *, device: str, precision: str) -> str:
         format_table(parameters[0], (row.values() for row in parameters)),
         *_transferred(parts),
     ]
-    if parts.regularization.regularizers:
+    if parts.regularization.regularizers or parts.objective.penalties:
         blocks += ["", "Regularizers", format_table(("id", "strength", "tensors", "first match"), _penalty_rows(parts))]
     steps = f"{parts.total_steps} steps of {parts.run.sampler.name}, {parts.steps_per_epoch} per epoch"
     blocks += ["", f"Training on {device} in {precision}: {steps}; the model sees {parts.history} frames of history."]
@@ -132,7 +132,7 @@ def _penalty_rows(parts: Parts) -> list[list[Any]]:
     return [
         [active.id, value_at(active.strength, start), len(active.parameters), next(iter(active.parameters))]
         for active in parts.regularization.regularizers
-    ]
+    ] + [[own.id, value_at(own.strength, start), "outputs", ", ".join(own.match)] for own in parts.objective.penalties]
 
 
 class ProgressDisplay(pl.Callback):

@@ -21,7 +21,7 @@ from visioncore_engine.data.loader import PlanStep
 from visioncore_engine.describe import group_to_plain
 from visioncore_engine.errors import RunError
 from visioncore_engine.non_finite import wrong_gradients, wrong_terms
-from visioncore_engine.objective import AUXILIARY, predict
+from visioncore_engine.objective import predict
 from visioncore_engine.options import OptimizerOptions
 from visioncore_engine.reduction import (
     Agreement,
@@ -62,7 +62,7 @@ class TrainingModule(pl.LightningModule):
         self._losses: list[float] = []
         self._tracked: dict[str, list[Tensor | float]] = {}
         self._loss: float | None = None
-        self._auxiliary: dict[str, float] = {}  # this process's part of the model's own losses in the last step
+        self._auxiliary: dict[str, float] = {}  # this process's part of each extra term in the last step
         self._reduction: Reduction
         self.skips = Skips(parts.model, parts.optimizer, parts.run.policies)
         self.goes_on_from = "the start"  # where this process thinks that training goes on
@@ -215,7 +215,8 @@ class TrainingModule(pl.LightningModule):
         objective = self.parts.objective
         total: Tensor | None = None
         wrong: list[str] = []
-        self._auxiliary = dict.fromkeys((AUXILIARY + name for name in sorted(objective.auxiliary)), 0.0)
+        objective.at(self.clock())
+        self._auxiliary = dict.fromkeys(objective.extra_terms, 0.0)
         for micro in step.micros:
             if not micro.groups:
                 continue

@@ -2,17 +2,62 @@
 
 from __future__ import annotations
 
+import fnmatch
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from visioncore_engine.contracts import Batch, Group, Loss
+from visioncore_engine.contracts import Batch, Clock, Group, Loss, Regularizer
+from visioncore_engine.errors import ConfigError, Problem
+from visioncore_engine.schedule import Schedule, value_at
 
-__all__ = ["AUXILIARY", "Objective", "predict"]
+__all__ = ["AUXILIARY", "PENALTY", "Objective", "OutputPenalty", "predict"]
 
 AUXILIARY = "auxiliary/"
 """How the names of a model's own losses begin, among its outputs and among the terms of the loss."""
+
+PENALTY = "penalty/"
+"""How the names of penalties on outputs begin, among the terms of the loss."""
+
+
+@dataclass(frozen=True)
+class OutputPenalty:
+    """A regularizer of outputs, the patterns of their names, and the schedule of its strength."""
+
+    id: str
+    regularizer: Regularizer
+    match: tuple[str, ...]
+    strength: float | Schedule
+    where: str = ""
+
+    def of(self, output: Mapping[str, Tensor], counted: Tensor) -> Tensor:
+        """Sum of the penalty over the predictions of a group that count, before its strength.
+
+        Raises
+        ------
+        ConfigError
+            Where a pattern matches no output.
+        """
+        for pattern in self.match:
+            if not fnmatch.filter(output, pattern):
+                raise ConfigError(
+                    Problem(
+                        what=f"pattern matches no output; outputs are: {', '.join(output)}",
+                        where=self.where,
+                        key=f"regularizers.{self.id}.match",
+                        given=repr(pattern),
+                    )
+                )
+        shown = {}
+        for name, value in output.items():
+            if any(fnmatch.fnmatchcase(name, pattern) for pattern in self.match):
+                mask = counted.reshape(counted.shape + (1,) * (value.ndim - counted.ndim))
+                shown[name] = torch.where(mask, value, torch.zeros_like(value))
+        penalty = self.regularizer.penalty(shown)
+        assert penalty is not None, "`build` refuses regularizers that have none"
+        return penalty
 
 
 def predict(model: nn.Module, batch: Batch) -> list[dict[str, Tensor]]:
@@ -47,6 +92,8 @@ class Objective:
         Per group in the dataset's order: task -> float64 (N,) or (1,).
     auxiliary
         Weight of each loss that the model brings itself (`contracts.Model`).
+    penalties
+        Regularizers of outputs.
     """
 
     def __init__(
@@ -54,10 +101,26 @@ class Objective:
         loss: Loss,
         coefficients: Sequence[Mapping[str, Tensor]],
         auxiliary: Mapping[str, float] | None = None,
+        penalties: Sequence[OutputPenalty] = (),
     ) -> None:
         self.loss = loss
         self.auxiliary = dict(auxiliary or {})
+        self.penalties = tuple(penalties)
+        self._clock = Clock(0, 0.0, 0.0)
         self._coefficients = [{task: value.double() for task, value in group.items()} for group in coefficients]
+
+    def at(self, clock: Clock) -> None:
+        """Take the strength of every penalty at a moment of training."""
+        self._clock = clock
+
+    def scored(self) -> Objective:
+        """Return the loss that a validation reports: without penalties, whose strength depends on the moment."""
+        return Objective(self.loss, self._coefficients, self.auxiliary)
+
+    @property
+    def extra_terms(self) -> list[str]:
+        """Terms that are neither a task nor a part of one: the model's own losses, and penalties on outputs."""
+        return [*(AUXILIARY + name for name in sorted(self.auxiliary)), *(PENALTY + own.id for own in self.penalties)]
 
     def _coefficient(self, term: str, group: Group) -> Tensor:
         # A term is named by its task, or "<task>/<part>" where a task has several.
@@ -71,8 +134,8 @@ class Objective:
                 for term, weight in self.loss.weights(group).items():
                     part = float((weight.double().cpu() * self._coefficient(term, group)).sum())
                     totals[term] = totals.get(term, 0.0) + part
-                for name in self.auxiliary:
-                    totals[AUXILIARY + name] = totals.get(AUXILIARY + name, 0.0) + float(_counted(group).sum())
+                for term in self.extra_terms:
+                    totals[term] = totals.get(term, 0.0) + float(_counted(group).sum())
         return totals
 
     def sums(self, outputs: Sequence[Mapping[str, Tensor]], batch: Batch) -> dict[tuple[str, str], Tensor]:
@@ -85,14 +148,17 @@ class Objective:
             for name, weight in self.auxiliary.items():
                 value, counted = output[AUXILIARY + name], _counted(group)
                 sums[group.name, AUXILIARY + name] = weight * torch.where(counted, value, torch.zeros_like(value)).sum()
+            for penalty in self.penalties:
+                strength = value_at(penalty.strength, self._clock)
+                sums[group.name, PENALTY + penalty.id] = strength * penalty.of(output, _counted(group))
         return sums
 
     @staticmethod
     def auxiliary_part(sums: Mapping[tuple[str, str], Tensor], weights: Mapping[str, float]) -> dict[str, float]:
-        """Contribution of each of the model's own losses to `total`, by term."""
+        """Contribution of each of the model's own losses, and of each penalty, to `total`, by term."""
         parts: dict[str, float] = {}
         for (_, term), value in sums.items():
-            if term.startswith(AUXILIARY) and weights[term] > 0:
+            if term.startswith((AUXILIARY, PENALTY)) and weights[term] > 0:
                 parts[term] = parts.get(term, 0.0) + float(value.detach()) / weights[term]
         return parts
 

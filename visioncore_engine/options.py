@@ -301,8 +301,10 @@ class RegularizerOptions(Options):
     """Options that every regularizer has."""
 
     strength: Scheduled = Field(description="factor on the penalty: a number or a schedule")
-    match: Patterns = Field(description="parameter names, e.g. 'readouts.*.features'")
-    of: Literal["parameters"] = Field("parameters", description="what is penalised")
+    match: Patterns = Field(description="names of what is penalised, e.g. 'readouts.*.features' of parameters")
+    of: Literal["parameters", "outputs"] = Field(
+        "parameters", description="what is penalised; a regularizer is made for one of them"
+    )
 
 
 def slots(options: type[BaseModel]) -> Mapping[str, Slot]:

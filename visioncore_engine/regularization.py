@@ -10,11 +10,12 @@ from torch import Tensor, nn
 
 from visioncore_engine.contracts import Clock, Regularizer, RegularizerFacts
 from visioncore_engine.errors import ConfigError, Problem
+from visioncore_engine.objective import OutputPenalty
 from visioncore_engine.options import Choice, RegularizerOptions
 from visioncore_engine.parameters import match_parameters
 from visioncore_engine.schedule import Schedule, value_at
 
-__all__ = ["ActiveRegularizer", "Regularization"]
+__all__ = ["ActiveRegularizer", "Regularization", "output_penalties"]
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,8 @@ class Regularization:
         for choice in choices:
             options = choice.options
             assert isinstance(options, RegularizerOptions)
+            if options.of == "outputs":
+                continue  # a part of the loss: `output_penalties`
             key = f"regularizers.{choice.id}.match"
             try:
                 matched = match_parameters(options.match, parameters, key)
@@ -86,7 +89,7 @@ class Regularization:
                         what="only frozen parameters are matched", where=choice.where, key=key, given=str(options.match)
                     )
                 )
-            regularizer = choice.build(RegularizerFacts(trainable, optimizer))
+            regularizer = _build(choice, RegularizerFacts(trainable, optimizer), "parameters")
             built.append(ActiveRegularizer(choice.id, regularizer, trainable, options.strength))
         return cls(built)
 
@@ -125,3 +128,37 @@ class Regularization:
         """Run every proximal step, once, on the parameters that this step moved."""
         for active, strength, touched in self._acting(clock):
             active.regularizer.proximal(touched, strength, {name: rates[name] for name in touched})
+
+
+def output_penalties(choices: Sequence[Choice]) -> list[OutputPenalty]:
+    """Build the regularizers whose options say ``of: outputs``.
+
+    Raises
+    ------
+    ConfigError
+        Where one penalises parameters only.
+    """
+    found = []
+    for choice in choices:
+        options = choice.options
+        assert isinstance(options, RegularizerOptions)
+        if options.of == "outputs":
+            regularizer = _build(choice, RegularizerFacts({}), "outputs")
+            found.append(OutputPenalty(choice.id, regularizer, options.match, options.strength, choice.where))
+    return found
+
+
+def _build(choice: Choice, facts: RegularizerFacts, of: str) -> Regularizer:
+    regularizer: Regularizer = choice.build(facts)
+    takes = getattr(regularizer, "takes", "parameters")
+    if takes != of:
+        raise ConfigError(
+            Problem(
+                what=f"{choice.title} penalises {takes}",
+                where=choice.where,
+                key=f"regularizers.{choice.id}.of",
+                given=repr(of),
+                todo=f"write `of: {takes}`, with names of {takes} in `match`, or choose another regularizer",
+            )
+        )
+    return regularizer

@@ -28,7 +28,8 @@ class Scoring:
     """
 
     def __init__(self, groups: Sequence[GroupSpec], metrics: Mapping[str, Metric], objective: Objective | None) -> None:
-        self._groups, self._metrics, self._objective = groups, metrics, objective
+        self._groups, self._metrics = groups, metrics
+        self._objective = None if objective is None else objective.scored()
         self.reset()
 
     def reset(self) -> None:

@@ -116,6 +116,9 @@ def visioncore_regularizers() -> Iterator[Component]:
     yield _component(
         "laplacian", "smooth in space or time", "penalties.laplacian:Laplacian", "regularizer:LaplacianOptions"
     )
+    yield _component(
+        "activity", "outputs that stay small", "penalties.activity:Activity", "regularizer:ActivityOptions"
+    )
     yield _component("orthogonality", "filters that differ", "penalties.orthogonality:Orthogonality")
     yield _component("clamp", "bounds that may move in time", "penalties.clamp:Clamp", "regularizer:ClampOptions")
 
@@ -155,6 +158,22 @@ def visioncore_callbacks() -> Iterator[Component]:
         "callbacks.early_stopping:EarlyStopping",
         "callback:EarlyStoppingOptions",
     )
+    yield _component(
+        "epoch_summary",
+        "a table of scores in the log after each validation",
+        "callbacks.epoch_summary:EpochSummary",
+        "callback:EpochSummaryOptions",
+    )
+    yield _component(
+        "gradient_norms",
+        "norms of the gradients of each part, before and after clipping",
+        "callbacks.gradient_norms:GradientNorms",
+        "callback:GradientNormsOptions",
+    )
+    yield _component(
+        "time_budget", "end before time is up", "callbacks.time_budget:TimeBudget", "callback:TimeBudgetOptions"
+    )
+    yield _component("timings", "seconds of data, steps and validations", "callbacks.timings:Timings")
     yield _component("heartbeat", "a line now and then", "callbacks.heartbeat:Heartbeat", "callback:HeartbeatOptions")
     yield _component(
         "loss_spike",

@@ -102,6 +102,12 @@ def visioncore_regularizers() -> Iterable[Component]:
 
 
 @hookimpl
+def visioncore_callbacks() -> Iterable[Component]:
+    """Yield callbacks."""
+    return _components("callback")
+
+
+@hookimpl
 def visioncore_data_checks(config: RunConfig) -> Iterable[Problem]:
     """Look at the headers of sessions on disk."""
     if (config.data.plugin, config.data.name) == ("visioncore_neural", "sessions"):

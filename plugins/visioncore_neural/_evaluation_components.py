@@ -1,4 +1,4 @@
-"""Evaluators and report sections that this plugin provides. Torch-free."""
+"""Evaluators, callbacks and report sections that this plugin provides. Torch-free."""
 
 from __future__ import annotations
 
@@ -37,6 +37,14 @@ COMPONENTS: dict[str, tuple[Component, ...]] = {
             summary="what drifting gratings do to the model: preferred orientation and period, F1 over F0",
             options="visioncore_neural.options.evaluator:GratingTuningOptions",
             build="visioncore_neural.evaluators.gratings:GratingTuning",
+        ),
+    ),
+    "callback": (
+        Component(
+            name="model_logging",
+            summary="pictures of kernels and masks while a model learns",
+            options="visioncore_neural.options.callback:ModelLoggingOptions",
+            build="visioncore_neural.callbacks.model_logging:ModelLogging",
         ),
     ),
 }

@@ -5,12 +5,20 @@ from __future__ import annotations
 import numpy as np
 
 from visioncore_engine.testing import Case, Given
+from visioncore_engine.testing.scenes.callback import CallbackScene
 from visioncore_engine.testing.scenes.sampler import SamplerScene
 
 
 def by_contrast(options, index):
     """Half by score, half alike, each times the valid frames."""
     return np.concatenate([(0.5 * source.score("contrast") + 0.5) * source.weights() for source in index.sources])
+
+
+class WithoutSeconds(CallbackScene):
+    """What a run leaves, without how long it took: no two runs take the same."""
+
+    def probe(self, built):
+        return {**super().probe(built), "state": {}}
 
 
 MEANS = "every mean training response is 1 in the scene"
@@ -43,6 +51,31 @@ CASES = (
         options={"monitor": "val/tiny", "mode": "max", "patience": 0},  # it gets smaller: stopped at the second
         variants={"mode": "min", "patience": 1, "min_delta": Given(10.0, mode="min"), "monitor": "val/loss"},
         expected={"training_is_left_alone": "it is there to end training early, and ends this run"},
+    ),
+    Case(
+        "callback",
+        "model_logging",
+        inert=dict.fromkeys(("every", "num_units"), "the scene's model has no kernels in time and no masks to draw"),
+    ),
+    Case("callback", "epoch_summary", variants={"scores": ["val/tiny"]}),
+    Case(
+        "callback",
+        "gradient_norms",
+        inert={
+            "depth": "values that are tracked go to loggers, and the scene has none",
+            "every": "values that are tracked go to loggers, and the scene has none",
+        },
+    ),
+    Case(
+        "callback",
+        "time_budget",
+        options={"minutes": 600.0},
+        variants={"minutes": 1e-6},
+        scene=lambda _case: WithoutSeconds(),
+        expected={
+            "only_the_first_process_writes": "the seconds that a run took are its state, and no two runs take the same",
+            "resume_leaves_no_trace": "the seconds that a run took are its state, and no two runs take the same",
+        },
     ),
     Case("callback", "heartbeat", variants={"epochs": Given(False, every=4)}),
     Case(

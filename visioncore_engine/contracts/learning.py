@@ -89,6 +89,12 @@ class Regularizer(Protocol):
     gradients, strength)``, which adds `strength` times the gradient to each of `gradients`, by name, in place. The
     engine then calls that, and asks for the penalty itself only where it is logged. One with further options that vary
     in time may have ``at(clock)``, which is called in each step before anything else.
+
+    One whose options say ``of: outputs`` is asked for the penalty of a group's outputs, by the name that the model
+    gives them, with 0 at predictions in which no target counts. It must be a sum over predictions, 0 where all is 0:
+    the loss gets `strength` times its mean over the predictions of the global batch that count, logged as
+    ``train/penalty/<id>``. It says ``takes = "outputs"`` and is built without parameters; scores of a validation leave
+    it out.
     """
 
     def penalty(self, parameters: Mapping[str, Tensor]) -> Tensor | None:

@@ -6,9 +6,16 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from visioncore_engine.options import Options
+from visioncore_engine.options import Options, Patterns
 
-__all__ = ["EarlyStoppingOptions", "HeartbeatOptions", "LossSpikeOptions"]
+__all__ = [
+    "EarlyStoppingOptions",
+    "EpochSummaryOptions",
+    "GradientNormsOptions",
+    "HeartbeatOptions",
+    "LossSpikeOptions",
+    "TimeBudgetOptions",
+]
 
 
 class HeartbeatOptions(Options):
@@ -52,3 +59,24 @@ class LossSpikeOptions(Options):
         description="say it, leave the step out, or leave it out and go on from the weights of the last checkpoint",
     )
     limit: int = Field(3, ge=0, description="spikes in the whole run that are left out; one more ends it")
+
+
+class TimeBudgetOptions(Options):
+    """How long training may take, resumed or not."""
+
+    minutes: float = Field(gt=0, description="wall-clock minutes from the first step on, validations included")
+
+
+class GradientNormsOptions(Options):
+    """Norms of gradients by part of the model."""
+
+    depth: int = Field(
+        1, ge=1, description="words of a parameter's name that make a part: 1 is 'core', 2 is 'core.0', a stage"
+    )
+    every: int = Field(10, ge=1, description="optimizer steps from one measurement to the next")
+
+
+class EpochSummaryOptions(Options):
+    """A table of scores after each validation."""
+
+    scores: Patterns = Field(("val/*",), description="names of the scores that are shown, as they are logged")

@@ -6,10 +6,10 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from visioncore_engine.options import RegularizerOptions
+from visioncore_engine.options import Patterns, RegularizerOptions
 from visioncore_engine.schedule import Schedule, Scheduled
 
-__all__ = ["ClampOptions", "GroupLassoOptions", "LaplacianOptions", "ProximalL1Options"]
+__all__ = ["ActivityOptions", "ClampOptions", "GroupLassoOptions", "LaplacianOptions", "ProximalL1Options"]
 
 
 class GroupLassoOptions(RegularizerOptions):
@@ -61,3 +61,11 @@ class ProximalL1Options(RegularizerOptions):
         description="what the threshold is in proportion to: the learning rate of the parameter, or that of each "
         "value, which Adam divides by the size of its gradients",
     )
+
+
+class ActivityOptions(RegularizerOptions):
+    """Size of a model's outputs."""
+
+    match: Patterns = Field(description="names of outputs, e.g. 'robs', the task")
+    of: Literal["parameters", "outputs"] = Field("outputs", description="what is penalised: outputs")
+    norm: Literal["l1", "l2"] = Field("l1", description="absolute values, or squares")

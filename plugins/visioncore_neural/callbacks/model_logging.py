@@ -1,0 +1,107 @@
+"""Pictures of a model that learns."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.trainer.states import TrainerFn
+from torch import nn
+
+from visioncore_engine.contracts import CallbackFacts
+from visioncore_neural.analysis.parts import temporal_kernels
+from visioncore_neural.options.callback import ModelLoggingOptions
+from visioncore_neural.report.mosaic import Picture, mosaic
+
+__all__ = ["ModelLogging"]
+
+_log = logging.getLogger(__name__)
+
+
+class ModelLogging(pl.Callback):
+    """Draws temporal kernels and spatial masks into ``pictures/`` of the run folder after validations.
+
+    The first process copies the values and goes on; a thread draws. A picture that cannot be drawn or written is said
+    and counted, and training goes on.
+    """
+
+    def __init__(self, options: ModelLoggingOptions, facts: CallbackFacts) -> None:
+        self._options, self._folder = options, facts.run_dir / "pictures"
+        self._num_validations = 0
+        self._thread: ThreadPoolExecutor | None = None
+        self._drawn: list[Future[None]] = []
+        self.num_failed = 0
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Copy what is to be drawn, where a picture is due."""
+        if trainer.sanity_checking or trainer.state.fn != TrainerFn.FITTING:
+            return
+        self._num_validations += 1
+        if not trainer.is_global_zero or self._num_validations % self._options.every:
+            return
+        self._collect(wait=False)
+        pictures = _snapshot(pl_module, self._options.num_units)
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1, thread_name_prefix="model_logging")
+        for name, rows in pictures.items():
+            path = self._folder / f"{name}-{trainer.global_step:08d}.png"
+            self._drawn.append(self._thread.submit(_draw, path, rows, signed=name == "kernels"))
+
+    def _collect(self, *, wait: bool) -> None:
+        """Say which pictures failed."""
+        for future in [future for future in self._drawn if wait or future.done()]:
+            self._drawn.remove(future)
+            error = future.exception()
+            if error is not None:
+                self.num_failed += 1
+                _log.warning(
+                    "a picture was not drawn (%d so far): %s: %s", self.num_failed, type(error).__name__, error
+                )
+
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Wait for the last pictures."""
+        del trainer, pl_module
+        self._close()
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Wait for the last pictures of a run that fails, too."""
+        del trainer, pl_module, exception
+        self._close()
+
+    def _close(self) -> None:
+        self._collect(wait=True)
+        if self._thread is not None:
+            self._thread.shutdown()
+            self._thread = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Validations so far."""
+        return {"num_validations": self._num_validations}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Take back a state."""
+        self._num_validations = int(state_dict["num_validations"])
+
+
+def _snapshot(model: nn.Module, num_units: int) -> dict[str, list[tuple[str, np.ndarray]]]:
+    """Copies of kernels (C, K) and masks (H, W), a row of them per part of the model."""
+    kernels = [(stage.name, stage.weights.copy()) for stage in temporal_kernels(model)]
+    masks = []
+    for name, part in model.named_modules():
+        mask = getattr(part, "mask", None)
+        if callable(mask):
+            with torch.inference_mode():
+                masks.append((name.rpartition(".")[2], mask()[:num_units].double().cpu().numpy().copy()))
+    return {name: rows for name, rows in (("kernels", kernels), ("masks", masks)) if rows}
+
+
+def _draw(path: Path, rows: Sequence[tuple[str, np.ndarray]], *, signed: bool) -> None:
+    shown = {name: [Picture(image, str(number)) for number, image in enumerate(images)] for name, images in rows}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    mosaic(shown, signed=signed).savefig(path)

@@ -1,0 +1,200 @@
+"""Callbacks that measure: time by an injected clock, gradients against torch, tables by their text."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import pytorch_lightning as pl
+import torch
+import toy_plugin
+import unruly_plugin
+from engine_road import EngineRoad
+from pytorch_lightning.trainer.states import TrainerFn
+from torch import nn
+from unruly_parts import HANDLERS, rank
+
+from visioncore_common.callbacks.epoch_summary import EpochSummary
+from visioncore_common.callbacks.gradient_norms import GradientNorms
+from visioncore_common.callbacks.time_budget import TimeBudget
+from visioncore_common.callbacks.timings import Timings
+from visioncore_common.options.callback import EpochSummaryOptions, GradientNormsOptions, TimeBudgetOptions
+from visioncore_engine.contracts import CallbackFacts
+from visioncore_engine.options import Options
+
+FACTS = CallbackFacts(Path(), "val/loss", "min", 200, 10)
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+class Module(pl.LightningModule):
+    """Keeps what is tracked."""
+
+    def __init__(self, model=None):
+        super().__init__()
+        self.model, self.tracked = model, {}
+
+    def recent_loss(self):
+        return 0.5
+
+    def track(self, name, value):
+        self.tracked.setdefault(name, []).append(float(value))
+
+    def skip_step(self):
+        raise AssertionError("nothing is left out")
+
+    roll_back = skip_step
+
+
+def trainer_at(step=0, **more):
+    state = SimpleNamespace(fn=TrainerFn.FITTING)
+    return SimpleNamespace(
+        **{"global_step": step, "is_global_zero": True, "sanity_checking": False, "state": state, "should_stop": False}
+        | more
+    )
+
+
+def budget(minutes, state=None):
+    clock = Clock()
+    callback = TimeBudget(TimeBudgetOptions(minutes=minutes), FACTS, clock)
+    if state is not None:
+        callback.load_state_dict(state)
+    callback.on_train_start(trainer_at(), None)
+    return callback, clock
+
+
+def steps_until_stop(callback, clock, *, seconds=10.0, validate_every=None, validation=0.0, most=100):
+    for step in range(1, most):
+        clock.now += seconds
+        trainer = trainer_at(step)
+        callback.on_train_batch_end(trainer, None, None, None, 0)
+        if trainer.should_stop:
+            return step
+        if validate_every and step % validate_every == 0:
+            callback.on_validation_start(trainer, None)
+            clock.now += validation
+            callback.on_validation_end(trainer, None)
+    return None
+
+
+def test_b2_steps_and_validations_count_and_neither_goes_over_the_budget(caplog):
+    """Ten minutes: after n steps of 10 s and n // 10 validations of 60 s there must be time for one more of each."""
+    caplog.set_level(logging.WARNING)
+    callback, clock = budget(10.0)
+    stopped = steps_until_stop(callback, clock, validate_every=10, validation=60.0)
+    spent = stopped * 10 + (stopped - 1) // 10 * 60
+    assert spent + 60 <= 600, "the last weights are still validated in time"
+    assert spent + 10 + 10 + 60 > 600, "and hardly a step is given away"
+    assert clock.now - 1000.0 == spent
+    assert "time is up at step" in caplog.text
+    assert steps_until_stop(*budget(10.0)) == 59
+
+
+def test_b2_a_resumed_run_has_what_is_left():
+    whole, clock = budget(10.0)
+    steps_until_stop(whole, clock, most=31)
+    kept = whole.state_dict()
+    assert kept == {"seconds": 300.0}
+    again, later = budget(10.0, kept)
+    assert steps_until_stop(again, later) == 29
+    later.now += 10.0
+    again.on_train_end(trainer_at(), None)
+    later.now += 1e6  # the report is no training
+    assert again.state_dict() == {"seconds": 600.0}
+
+
+RUN = """
+seed: 5
+data: {name: toy, num_groups: 2}
+sampler: {name: toy_random, batch_size: 24, batches_per_epoch: 6}
+model: toy_linear
+loss: unruly
+optimizer: {name: toy_adamw, lr: 0.01}
+callbacks: [unruly, {name: time_budget, minutes: 600}]
+loggers: []
+trainer: {max_epochs: 6, precision: 64-true, accelerator: cpu}
+"""
+
+
+@pytest.fixture
+def handlers():
+    HANDLERS.clear()
+    yield HANDLERS
+    HANDLERS.clear()
+
+
+def test_b2_time_that_is_up_on_one_process_ends_both_at_the_same_step_with_a_checkpoint(tmp_path, handlers):
+    road = EngineRoad(tmp_path, RUN, (toy_plugin.__file__, unruly_plugin.__file__))
+
+    def late(trainer, module):
+        if trainer.global_step == 8 and rank() == 1:
+            own = next(callback for callback in trainer.callbacks if isinstance(callback, TimeBudget))
+            own.load_state_dict({"seconds": 36_000.0})
+
+    handlers["on_train_batch_end"] = late
+    ended = road.train("shared", processes=2)
+    assert ended.code == 0, ended
+    assert 8 < road.step("shared") <= 10  # of 36
+
+
+def test_data_steps_and_validations_are_timed_apart():
+    clock, module, trainer = Clock(), Module(), trainer_at()
+    timings = Timings(Options(), FACTS, clock)
+    timings.on_train_epoch_start(trainer, module)
+    for _ in range(2):
+        clock.now += 0.25
+        timings.on_train_batch_start(trainer, module, None, 0)
+        clock.now += 1.5
+        timings.on_train_batch_end(trainer, module, None, None, 0)
+        timings.on_validation_start(trainer, module)
+        clock.now += 30.0
+        timings.on_validation_end(trainer, module)
+    assert module.tracked == {
+        "seconds/data": [0.25, 0.25],
+        "seconds/step": [1.5, 1.5],
+        "seconds/validation": [30.0, 30.0],
+    }
+
+
+def test_norms_of_parts_before_and_after_clipping_are_torch_s():
+    model = nn.ModuleDict({"core": nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2)), "readout": nn.Linear(2, 1)})
+    module, trainer = Module(model), trainer_at(20)
+    model["readout"](model["core"](torch.ones(5, 3))).sum().backward()
+    model["readout"].bias.grad = None  # nothing touched it
+
+    def norm(part):
+        own = [value.grad.flatten() for value in part.parameters() if value.grad is not None]
+        return torch.cat(own).norm().item()
+
+    expected = {"core": norm(model["core"]), "readout": norm(model["readout"])}
+    callback = GradientNorms(GradientNormsOptions(), FACTS)
+    callback.on_before_optimizer_step(trainer, module, None)
+    total = nn.utils.clip_grad_norm_(model.parameters(), 0.1).item()
+    callback.on_train_batch_end(trainer, module, None, None, 0)
+    for part, value in expected.items():
+        assert module.tracked[f"gradient_norm/{part}"] == pytest.approx([value], rel=1e-5)
+        assert module.tracked[f"gradient_norm/{part}/clipped"] == pytest.approx([value * 0.1 / total], rel=1e-4)
+    callback.on_before_optimizer_step(trainer_at(21), module, None)
+    callback.on_train_batch_end(trainer_at(21), module, None, None, 0)
+    assert len(module.tracked["gradient_norm/core"]) == 1
+    stages = Module(model)
+    GradientNorms(GradientNormsOptions(depth=2), FACTS).on_before_optimizer_step(trainer, stages, None)
+    assert set(stages.tracked) == {"gradient_norm/core.0", "gradient_norm/core.1", "gradient_norm/readout.weight"}
+
+
+def test_a_summary_has_each_score_and_its_change(caplog):
+    caplog.set_level(logging.INFO)
+    callback = EpochSummary(EpochSummaryOptions(scores="val/*"), FACTS)
+    for epoch, loss in enumerate((2.0, 1.5)):
+        metrics = {"val/loss": torch.tensor(loss), "val/r": torch.tensor(0.25), "other": torch.tensor(9.0)}
+        callback.on_validation_end(trainer_at(epoch * 10, current_epoch=epoch, callback_metrics=metrics), None)
+    rows = [line.split() for line in caplog.records[1].getMessage().splitlines()]
+    assert rows == [["epoch", "1,", "step", "10"], ["val/loss", "1.5", "-0.5", "(monitored)"], ["val/r", "0.25", "+0"]]
+    assert callback.state_dict() == {"val/loss": 1.5, "val/r": 0.25}
