@@ -1,9 +1,9 @@
 """Every command, run file and snippet of the documentation is true.
 
 A block's info string may say more than its language: ``yaml overlay`` is laid over the demo, ``yaml wrong`` and
-``console fails`` must be refused as a user's mistake; ``yaml sweep`` is a sweep file. A comment before a block may say that it is a copy of a file
-(``<!-- file: PATH -->``), a part of one (``<!-- part of: PATH -->``), or what a reader writes into one
-(``<!-- write: PATH -->``).
+``console fails`` must be refused as a user's mistake; ``yaml sweep`` is a sweep file. A comment before a block may say
+that it is a copy of a file (``<!-- file: PATH -->``), a part of one (``<!-- part of: PATH -->``), or what a reader
+writes into one (``<!-- write: PATH -->``).
 """
 
 from __future__ import annotations
@@ -144,7 +144,7 @@ def test_commands_are_understood(block, words, reader):
     elif program in ("pip", "python"):
         files = [word for word in arguments if "/" in word or word.endswith((".txt", ".py"))]
         assert all((ROOT / file).exists() for file in files), words
-    elif program == "visioncore" and arguments[0] in QUICK and "--plugin" not in arguments:  # which the page writes first
+    elif program == "visioncore" and arguments[0] in QUICK and "--plugin" not in arguments:  # a page writes it first
         if arguments[0] == "train":
             arguments = ["check", *(word for word in arguments[1:] if word != "--resume")]
         quick = ["--no-data"] if arguments[0] == "check" else []  # the slow test makes the data of the page
