@@ -118,7 +118,7 @@ def engine_step(model: nn.Module, objective: Objective, reduction: Reduction, ba
     loss = _loss(objective, model, batch, weights)
     torch.autograd.backward(loss)
     used = [group.index for group in batch.groups]
-    reduction.gradients(used, loss.detach(), non_finite=False, stop=False, end=False)
+    reduction.gradients(used, loss.item(), non_finite=False, stop=False, end=False)
 
 
 def stock_step(model: nn.Module, objective: Objective, batch: Batch, num_processes: int = 1) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -111,7 +112,8 @@ class TrainingModule(pl.LightningModule):
         """One optimizer step over all micro-batches of the global batch, or none where a policy leaves it out."""
         self._seed_step(step)
         self.skips.begin()
-        self.parts.optimizer.zero_grad(set_to_none=True)
+        for parameter in self._trainable.values():  # `zero_grad` opens a profiler's range first
+            parameter.grad = None
         alike = {"the step": step.position.global_step, **self.skips.counts()}
         weights = self._reduction.weights(step.weights, alike)
         if not any(weights.values()):
@@ -136,7 +138,7 @@ class TrainingModule(pl.LightningModule):
         if logs:
             self._log_training(norm, penalties)
 
-    def _agree(self, step: PlanStep, loss: Tensor | None, wrong: list[str]) -> Agreement:
+    def _agree(self, step: PlanStep, loss: float | None, wrong: list[str]) -> Agreement:
         trainer = self.trainer
         assert isinstance(trainer, AgreeingTrainer)
         stop, end = self.stop_requested is not None, trainer.asks_to_stop
@@ -210,10 +212,10 @@ class TrainingModule(pl.LightningModule):
         if self.device.type == "cuda":
             torch.cuda.manual_seed(seed)
 
-    def _backward(self, step: PlanStep, weights: Mapping[str, float]) -> tuple[Tensor | None, list[str]]:
+    def _backward(self, step: PlanStep, weights: Mapping[str, float]) -> tuple[float | None, list[str]]:
         """Loss of this process's share, and the terms in which it is not finite."""
         objective = self.parts.objective
-        total: Tensor | None = None
+        total: float | None = None
         wrong: list[str] = []
         objective.at(self.clock())
         self._auxiliary = dict.fromkeys(objective.extra_terms, 0.0)
@@ -225,14 +227,15 @@ class TrainingModule(pl.LightningModule):
             loss = objective.total(sums, weights)
             if loss is None:
                 continue
-            if not math.isfinite(loss.item()):
+            value = loss.item()
+            if not math.isfinite(value):
                 wrong += wrong_terms(sums)
                 continue
             for term, part in objective.auxiliary_part(sums, weights).items():
                 self._auxiliary[term] += part
             if loss.requires_grad:  # not where all that these groups use is frozen
                 loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-            total = loss.detach() if total is None else total + loss.detach()
+            total = value + (total or 0.0)
         return total, wrong
 
     def _transformed(self, batch: Batch, epoch: int) -> Batch:
@@ -357,6 +360,10 @@ class TrainingModule(pl.LightningModule):
         self.skips.restore(own["skipped"])
         if self.parts.scheduler:
             self.parts.scheduler.restore(own["scheduler"])
+
+
+# Lightning asks for the arguments of this method in every step: told, it need not look into the code each time.
+TrainingModule.training_step.__signature__ = inspect.signature(TrainingModule.training_step)  # type: ignore[attr-defined]  # functions take it
 
 
 def _numbers(tracked: Mapping[str, Sequence[Tensor | float]]) -> dict[str, list[float]]:

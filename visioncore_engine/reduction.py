@@ -166,7 +166,7 @@ class Reduction:
         return dict(zip(self._terms, totals[:num_terms], strict=True))
 
     def gradients(
-        self, groups: Iterable[int], loss: Tensor | None, *, non_finite: bool, stop: bool, end: bool
+        self, groups: Iterable[int], loss: float | None, *, non_finite: bool, stop: bool, end: bool
     ) -> Agreement:
         """Sum the gradients of every parameter that `groups` use, with the loss and the flags, in one reduction.
 
@@ -175,11 +175,11 @@ class Reduction:
         groups
             Groups of the global batch.
         loss
-            This process's part of the loss, scalar; None where it has no share.
+            This process's part of the loss; None where it has no share.
         non_finite, stop, end
             Flags of this process.
         """
-        own = 0.0 if loss is None else float(loss)
+        own = loss or 0.0
         if world_size() == 1:
             return Agreement(own, non_finite, stop, end)
         used = sorted(set().union(*(self._users.get(group, set()) for group in groups)))

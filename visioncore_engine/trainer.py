@@ -16,7 +16,7 @@ from visioncore_engine.checkpointing import CheckpointWriter
 from visioncore_engine.config import Resolved
 from visioncore_engine.contracts import CallbackFacts
 from visioncore_engine.data.index import on_its_way
-from visioncore_engine.data.loader import PlanLoader
+from visioncore_engine.data.loader import AHEAD, PlanLoader
 from visioncore_engine.data.staging import CudaCopies, Staging
 from visioncore_engine.devices import device_name
 from visioncore_engine.display import ProgressDisplay
@@ -165,7 +165,8 @@ def _send(parts: Parts, device: torch.device) -> Staging | None:
     assert isinstance(options, OptimizerOptions)
     if device.type != "cuda" or loader.prefetch == 0:
         return None
-    return Staging(CudaCopies(device), num_slots=(loader.prefetch + 2) * options.accumulate)
+    ahead = AHEAD if loader.prefetch == "auto" else loader.prefetch
+    return Staging(CudaCopies(device), num_slots=(ahead + 2) * options.accumulate)
 
 
 @contextmanager

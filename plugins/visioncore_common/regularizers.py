@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -96,14 +96,24 @@ class GroupLasso(_Penalty):
 
     def add_gradients(self, parameters: Mapping[str, Tensor], gradients: Mapping[str, Tensor], strength: float) -> None:
         """Add each value over the norm of its group; 0 in a group of zeros."""
-        for parameter, gradient in zip(parameters.values(), gradients.values(), strict=True):
-            # A norm below the smallest normal number counts as that: 0 / 0 is 0 here.
-            norms = self._norms(parameter).clamp_min_(torch.finfo(parameter.dtype).tiny)
-            gradient.addcdiv_(parameter, norms, value=strength * self._factor(parameter))
+        alike: dict[tuple[torch.Size, torch.dtype, torch.device], list[str]] = {}
+        for name, parameter in parameters.items():
+            alike.setdefault((parameter.shape, parameter.dtype, parameter.device), []).append(name)
+        for names in alike.values():
+            values, added = [parameters[name] for name in names], [gradients[name] for name in names]
+            factor = strength * self._factor(values[0])
+            torch._foreach_addcdiv_(added, values, self._norms_of_many(values), value=factor)
 
-    def _norms(self, parameter: Tensor) -> Tensor:
-        """Norm of each group, with as many axes as the parameter."""
-        axes = [axis for axis in range(parameter.ndim) if axis != self._axis]
+    def _norms_of_many(self, parameters: Sequence[Tensor]) -> list[Tensor]:
+        """Norms of tensors of one shape, by one kernel; never below the smallest normal number, so that 0 / 0 is 0."""
+        stacked = parameters[0].unsqueeze(0) if len(parameters) == 1 else torch.stack(list(parameters))
+        norms = self._norms(stacked, batch=1).clamp_min(torch.finfo(stacked.dtype).tiny)
+        return list(norms.unbind(0))
+
+    def _norms(self, parameter: Tensor, batch: int = 0) -> Tensor:
+        """Norm of each group, with as many axes as the parameter, behind `batch` axes of tensors alike."""
+        kept = range(batch) if self._axis is None else (*range(batch), self._axis + batch)
+        axes = [axis for axis in range(parameter.ndim) if axis not in kept]
         norms: Tensor = torch.linalg.vector_norm(parameter, dim=axes, keepdim=True) if axes else parameter.abs()
         return norms
 

@@ -19,7 +19,7 @@ PLAIN = RegularizerOptions(strength=1.0, match=("*",))
 
 def parameters(seed=0):
     generator = torch.Generator().manual_seed(seed)
-    shapes = {"matrix": (3, 4), "kernel": (2, 3, 5, 5), "other": (4, 2)}
+    shapes = {"matrix": (3, 4), "kernel": (2, 3, 5, 5), "other": (4, 2), "twin": (3, 4)}
     return {name: nn.Parameter(torch.randn(shape, generator=generator).double()) for name, shape in shapes.items()}
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -60,6 +61,23 @@ def test_reading_ahead_and_resuming_change_nothing(index):
     for first in range(7):
         assert [rows(step) for step in loader(index, start=(3, first), prefetch=2)] == plain[first:]
     assert [rows(step) for step in loader(index, start=(4, 0))] != plain
+
+
+@pytest.mark.parametrize(("reads", "ahead"), [((9.0, 1e-4, 1e-4, 9.0), False), ((1e-4, 1e-3, 1e-3, 1e-4), True)])
+def test_what_is_read_faster_than_handed_over_is_read_in_the_step(index, monkeypatch, reads, ahead):
+    """The first read, and one that was disturbed, do not decide; a short epoch leaves it to the next."""
+    ticks = iter([tick for read in reads for tick in (0.0, read)])
+    made = loader(index, prefetch="auto", clock=lambda: next(ticks))
+    readers = []
+    read = made.read
+    monkeypatch.setattr(made, "read", lambda *place: readers.append(threading.current_thread().name) or read(*place))
+    plain = loader(index)
+    for start in ((0, 3), (1, 0)):  # 3 steps, then 6
+        made._start = plain._start = lambda start=start: start
+        assert [rows(step) for step in made] == [rows(step) for step in plain]
+    assert not any(name.startswith("visioncore-loader") for name in readers[:4])
+    assert [name.startswith("visioncore-loader") for name in readers[4:]] == [ahead] * 5
+    assert next(ticks, None) is None  # nothing is measured any longer
 
 
 def test_where_an_epoch_starts_is_asked_at_the_first_next_not_at_iter(index):

@@ -85,8 +85,11 @@ class LoaderOptions(Options):
         description="how windows are read: by a library that is compiled once, where there is a C compiler, or by "
         "torch; the numbers are the same",
     )
-    prefetch: int = Field(
-        2, ge=0, description="training batches read ahead by a background thread; 0 reads in the step"
+    prefetch: Literal["auto"] | Annotated[int, Field(ge=0)] = Field(
+        "auto",
+        description="training batches read ahead by a background thread; 0 reads in the step; auto measures the first "
+        "ones, and reads in the step where that costs less than handing a batch from thread to thread, 2 ahead "
+        "elsewhere; batches are the same",
     )
 
 

@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+import statistics
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from visioncore_engine.contracts import Batch, Index, Position, Sampler, Source
 from visioncore_engine.data.index import Dtype, gather, owners, read, share
+from visioncore_engine.tracing import trace
 
-__all__ = ["EvaluationLoader", "PlanLoader", "PlanStep"]
+__all__ = ["AHEAD", "HAND_OVER", "EvaluationLoader", "PlanLoader", "PlanStep", "Prefetch"]
+
+Prefetch = int | Literal["auto"]
+"""Steps read ahead, or ``auto``: as many as reading is worth."""
+
+AHEAD = 2
+"""Steps that ``auto`` reads ahead where reading takes longer than `HAND_OVER`."""
+
+HAND_OVER = 3e-4
+"""Seconds that a step may lose where a thread hands it a batch: waking, waiting for the interpreter, a `Future`."""
+
+_NUM_MEASURED = 4  # reads; the first warms up and does not count
 
 
 @dataclass
@@ -41,7 +56,8 @@ class PlanLoader:
     accumulate
         Micro-batches that a step is cut into.
     prefetch
-        Steps read ahead by a background thread; 0 reads in the step.
+        Steps read ahead by a background thread; 0 reads in the step. ``auto`` reads the first ones of a run in the
+        step, and goes on so where the median read took at most `HAND_OVER` seconds; else it reads `AHEAD` ahead.
     start
         Called at the first ``next`` of an epoch: (epoch, first step).
     dtype
@@ -50,6 +66,8 @@ class PlanLoader:
         Sends a micro-batch ahead to the device (`staging.Staging`); None leaves that to the step.
     rank, world_size
         This process among all.
+    clock
+        Seconds, from any start.
     """
 
     def __init__(
@@ -59,14 +77,16 @@ class PlanLoader:
         *,
         weigh: Callable[[Sequence[Batch]], Mapping[str, float]],
         accumulate: int,
-        prefetch: int,
+        prefetch: Prefetch,
         start: Callable[[], tuple[int, int]],
         dtype: Dtype = "stored",
         send: Callable[[Batch], Batch] | None = None,
         rank: int = 0,
         world_size: int = 1,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self._send = send
+        self._send, self._clock = send, clock
+        self._measured: list[float] = []  # seconds that the first reads took
         self._index, self._sampler = index, sampler
         self._accumulate, self._prefetch, self._start = accumulate, prefetch, start
         self._weigh, self._dtype = weigh, dtype
@@ -78,16 +98,33 @@ class PlanLoader:
 
     def __iter__(self) -> Iterator[PlanStep]:
         epoch, first = self._start()
-        steps = range(first, self._num_steps)
+        steps = iter(range(first, self._num_steps))
+        while self._prefetch == "auto" and (step := next(steps, None)) is not None:
+            yield self._measure(epoch, step)
         if self._prefetch == 0:
             for step in steps:
                 yield self.read(epoch, step)
-            return
+        elif self._prefetch != "auto":
+            yield from self._read_ahead(epoch, steps, self._prefetch)
+
+    def _measure(self, epoch: int, step: int) -> PlanStep:
+        """Read a step, and choose how to read the others once enough were measured."""
+        began = self._clock()
+        read = self.read(epoch, step)
+        self._measured.append(self._clock() - began)
+        if len(self._measured) == _NUM_MEASURED:
+            cost = statistics.median(self._measured[1:])
+            self._prefetch = 0 if cost <= HAND_OVER else AHEAD
+            where = f"{AHEAD} steps ahead" if self._prefetch else "in the step"
+            trace(f"a training batch is read in {1000 * cost:.2f} ms: the others are read {where}")
+        return read
+
+    def _read_ahead(self, epoch: int, steps: Iterator[int], num_ahead: int) -> Iterator[PlanStep]:
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="visioncore-loader") as pool:
             ahead: deque[Future[PlanStep]] = deque()
             for step in steps:
                 ahead.append(pool.submit(self.read, epoch, step))
-                if len(ahead) > self._prefetch:
+                if len(ahead) > num_ahead:
                     yield ahead.popleft().result()
             while ahead:
                 yield ahead.popleft().result()

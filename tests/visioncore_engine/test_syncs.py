@@ -1,0 +1,63 @@
+"""How often a step waits for the device: a number that is read on the host is one `aten._local_scalar_dense`."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import toy_plugin
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from visioncore_engine import resolve, train
+
+RUN = {
+    "seed": 5,
+    "data": {"name": "toy", "num_groups": 2},
+    "sampler": {"name": "toy_random", "batch_size": 24},
+    "model": "toy_linear",
+    "loss": "toy_squared",
+    "metrics": ["toy_error"],
+    "regularizers": {"shrink": {"name": "toy_l2", "strength": 1e-3, "match": "heads.*.weight"}},
+    "checkpoint": {"monitor": "val/toy_error"},
+    "trainer": {"max_epochs": 1, "accelerator": "cpu", "log_every_n_steps": 1000},
+}
+
+
+class Reads(TorchDispatchMode):
+    """Counts what is read on the host, but for what the optimizer reads of its own counters."""
+
+    def __init__(self):
+        super().__init__()
+        self.num, self.counts = 0, True
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        self.num += self.counts and function is torch.ops.aten._local_scalar_dense.default
+        return function(*args, **(kwargs or {}))
+
+
+def reads(monkeypatch, num_steps, micros):
+    mode = Reads()
+    step = torch.optim.AdamW.step
+
+    def aside(self, *given):
+        mode.counts = False
+        step(self, *given)
+        mode.counts = True
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.optim.AdamW, "step", aside)
+        run = {
+            **RUN,
+            "sampler": {**RUN["sampler"], "batches_per_epoch": num_steps},
+            "optimizer": {"name": "toy_adamw", "lr": 0.01, "clip": 1.0, "accumulate": micros},
+            "loader": {"prefetch": 2},  # another thread's modes are its own
+            "run": {"dir": f"{num_steps}-{micros}"},
+        }
+        with mode:
+            train(resolve(run, plugin_files=[toy_plugin.__file__]), quiet=True)
+    return mode.num
+
+
+@pytest.mark.parametrize("micros", [1, 3])
+def test_a_step_reads_the_loss_of_each_micro_batch_and_one_norm_and_nothing_else(monkeypatch, tmp_path, micros):
+    monkeypatch.chdir(tmp_path)
+    assert reads(monkeypatch, 9, micros) - reads(monkeypatch, 4, micros) == 5 * (micros + 1)
