@@ -21,6 +21,7 @@ from visioncore_engine import record as records
 from visioncore_engine.attribution import standing_in
 from visioncore_engine.build import Parts, build
 from visioncore_engine.checkpoint import read_checkpoint
+from visioncore_engine.compilation import compile_parts
 from visioncore_engine.config import Resolved
 from visioncore_engine.continuation import check_callbacks, check_parts, steps_left
 from visioncore_engine.contracts import Dataset
@@ -31,7 +32,7 @@ from visioncore_engine.data.loader import EvaluationLoader
 from visioncore_engine.data.subset import fixed_part
 from visioncore_engine.devices import check_devices, count_gpus, device_name, keep_freed_memory, may_fuse
 from visioncore_engine.display import describe_parts, parameter_rows
-from visioncore_engine.errors import CheckpointError, Stopped
+from visioncore_engine.errors import CheckpointError, ConfigError, Stopped
 from visioncore_engine.evaluation import evaluate_split, write_results
 from visioncore_engine.failures import failures_named
 from visioncore_engine.folder import RunFolder, write_text
@@ -134,6 +135,8 @@ def _take_device(resolved: Resolved, place: Place) -> str:
     """Make ready what this process trains on, and name it."""
     if resolved.run.trainer.threads is not None:
         torch.set_num_threads(resolved.run.trainer.threads)
+    torch.set_float32_matmul_precision(resolved.run.trainer.matmul_precision)
+    torch.backends.cudnn.allow_tf32 = resolved.run.trainer.matmul_precision != "highest"
     check_devices(resolved, place)
     device = device_name(resolved)
     if device == "cpu":
@@ -167,6 +170,11 @@ def _prepare(resolved: Resolved, entry: Entry, place: Place) -> _Prepared:
         notes.append(f"windows are gathered by torch, nothing was compiled: {reason}")
     state = saved[1]["visioncore"]["data_state"] if saved else None
     parts = build(resolved, fused=may_fuse(resolved, device), state=state, house=_house(resolved, folder, place))
+    if resolved.run.trainer.compile:
+        try:
+            compile_parts(parts.model, device)
+        except ConfigError as error:
+            raise error.at(resolved.where("trainer.compile"), "trainer.compile") from error
     housing = parts.housing.plain() if parts.housing else None
     record |= {"data": dict(parts.dataset.fingerprints()), "parameters": parameter_rows(parts)}
     record |= {"loader": {"gather": native.describe(), "frames": housing}}

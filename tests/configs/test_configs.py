@@ -82,7 +82,7 @@ def extends(path):
 
 
 @pytest.mark.parametrize("path", list(run_files()))
-def test_a_config_composes_and_runs(path, tmp_path, monkeypatch):
+def test_b12_a_config_composes_and_runs(path, tmp_path, monkeypatch):
     if path.stem.startswith("example_lab") and all(plugin.name != "example_lab" for plugin in discover().plugins):
         pytest.skip("the example package is installed by its own test")
     resolved = resolve(files(path))

@@ -90,8 +90,14 @@ def test_l3_world_size_changes_no_loss_of_the_models_own(run):
         assert ours[name] == pytest.approx(theirs[name], rel=1e-9)
 
 
-def test_more_processes_than_windows_leave_empty_shares(run):
-    sets = ("sampler.batch_size=1", "optimizer.accumulate=1", "sampler.batches_per_epoch=8")
+def test_b8_more_processes_than_windows_leave_empty_shares(run):
+    """A process without anything to train on or to validate asks for the same collectives as the others."""
+    sets = (
+        "loader.evaluation_batch_size=1000000",
+        "sampler.batch_size=1",
+        "optimizer.accumulate=1",
+        "sampler.batches_per_epoch=8",
+    )
     train(run(*sets, "run.dir=w1"), quiet=True)
     train(run(*sets, "run.dir=w3", "trainer.devices=3"), quiet=True)
     assert distance(weights("w3"), weights("w1")) <= 1e-9

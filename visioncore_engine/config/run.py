@@ -37,6 +37,15 @@ class TrainerOptions(Options):
     )
     check_val_every_n_epoch: int = Field(1, ge=1, description="epochs between two validations")
     log_every_n_steps: int = Field(50, ge=1, description="optimizer steps between two logged training values")
+    compile: bool = Field(
+        False,
+        description="compile the parts of the model whose inputs have one shape in all steps (torch.compile), such as a "
+        "shared core: worth it where a run takes hours. Results differ by rounding",
+    )
+    matmul_precision: Literal["highest", "high", "medium"] = Field(
+        "highest",
+        description="precision of float32 products on a GPU: 'high' and 'medium' multiply in TensorFloat-32 or less",
+    )
     deterministic: bool = Field(False, description="only deterministic kernels, an error where there is none")
     detect_anomaly: bool = Field(False, description="trace the operation that made a non-finite gradient (slow)")
 

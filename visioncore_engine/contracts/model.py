@@ -49,6 +49,9 @@ class Model(Protocol):
     ``uses_inputs``
         False for a model that reads side inputs only: inputs are then neither read nor moved, where sources can leave
         them out (`Source`).
+    ``compilable``
+        Names of the modules in it whose inputs are tensors of one shape however a batch of one size is made up of
+        groups; `trainer.compile` compiles these.
     """
 
     history: int

@@ -57,6 +57,8 @@ class Encoder(nn.Module):
         Weight of each loss that the modulator brings.
     uses_inputs
         Whether the stimulus is read.
+    compilable
+        The core, whose inputs are the windows of all groups together.
     batch_statistics
         Whether a part normalises over the batch, so that a prediction depends on the batch that it was in.
     stochastic
@@ -92,6 +94,7 @@ class Encoder(nn.Module):
         self.auxiliary: dict[str, float] = dict(getattr(self.modulator, "auxiliary", {}))
         self.batch_statistics = any(getattr(part, "batch_statistics", False) for part in parts)
         self.stochastic = any(getattr(part, "stochastic", False) for part in parts)
+        self.compilable = ("core",) if self.core else ()
 
     def forward(self, batch: Batch) -> list[dict[str, Tensor]]:
         """Predict the rates of every group: one mapping task -> (B, L, N) per group, in the batch's order."""
@@ -124,14 +127,14 @@ class Encoder(nn.Module):
                     given=f"{features.shape[2]} frames",
                 )
             )
-        features = _run(self.core, features[:, :, self.history - self._visual :])
+        features = self.core(features[:, :, self.history - self._visual :])
         auxiliary: dict[str, Tensor] = {}
         if self.modulator is not None:
             features, auxiliary = modulated(self.modulator, features, BatchSides(batch.groups, features))
             begin = _burn_in(self.modulator)
             features = features[:, :, begin:]
             auxiliary = {name: values[:, begin:] for name, values in auxiliary.items()}
-        return _run(self.recurrent, features), auxiliary
+        return self.recurrent(features), auxiliary
 
     def readout(self, group: str) -> nn.Module:
         """Readout of a group, by the group's name.
@@ -170,10 +173,3 @@ class Encoder(nn.Module):
 
 def _burn_in(part: nn.Module) -> int:
     return int(getattr(part, "burn_in", 0))
-
-
-def _run(stages: nn.ModuleList, features: Tensor) -> Tensor:
-    for stage in stages:
-        # Channels last: on it, convolutions are up to twice and norms over a frame ten times as fast (CPU).
-        features = stage(features.contiguous(memory_format=torch.channels_last_3d))[:, :, stage.burn_in :]
-    return features

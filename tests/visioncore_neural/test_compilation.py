@@ -1,0 +1,100 @@
+"""What is compiled gives the same numbers, is compiled once however a batch is made up, and is never left out silently."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+import torch
+from neural_models import batch, choice, encoder, recording
+from torch import nn
+from torch._dynamo.testing import CompileCounterWithBackend
+
+from visioncore_engine import resolve, train
+from visioncore_engine.compilation import compile_parts
+from visioncore_engine.errors import ConfigError
+
+SPECS = tuple(recording(f"m{number}_a", 2 + number) for number in range(10))
+CORE = (
+    choice("stage", "conv3d", channels=[3], kernel_size=[2, 3, 3]),
+    choice("stage", "resnet3d", channels=[4], kernel_size=[2, 3, 3]),
+)
+# Twelve windows, of other recordings and in other shares each time: more ways than torch keeps compiled.
+SHARES = [(12,), (1, 11), (11, 1), (2, 10), (10, 2), (3, 9), (9, 3), (4, 8), (1, 1, 10), (1, 1, 1, 9), (2,) * 6]
+
+
+@pytest.fixture(autouse=True)
+def fresh():
+    torch._dynamo.reset()
+    yield
+    torch._dynamo.reset()
+    torch._dynamo.config.fail_on_recompile_limit_hit = False
+
+
+def step(model, some):
+    """Loss and gradients of one pass."""
+    model.zero_grad()
+    loss = torch.stack([output["robs"].square().sum() for output in model(some)]).sum()
+    loss.backward()
+    return loss.detach(), [None if p.grad is None else p.grad.clone() for p in model.parameters()]
+
+
+def test_b5_mixed_batches_are_compiled_once():
+    plain, compiled = encoder(SPECS, core=CORE), encoder(SPECS, core=CORE)
+    counter = CompileCounterWithBackend("eager")
+    assert compile_parts(compiled, "cpu", counter) == ("core",)
+    for shares in SHARES:
+        some = batch(plain, SPECS[-len(shares) :], shares)
+        (loss, gradients), (expected, reference) = step(compiled, some), step(plain, some)
+        torch.testing.assert_close(loss, expected)
+        torch.testing.assert_close(gradients, reference)
+    assert counter.frame_count == 1
+    assert list(compiled.state_dict()) == list(plain.state_dict())
+
+
+def test_more_shapes_than_torch_keeps_are_an_error():
+    model = encoder(SPECS, core=CORE)
+    compile_parts(model, "cpu", "eager")
+    with pytest.raises(Exception, match="recompile"):  # noqa: B017, PT011 - torch's own class has no public name
+        for size in range(1, 20):
+            model(batch(model, SPECS[:1], (size,)))
+
+
+def test_a_model_without_such_parts_is_refused():
+    with pytest.raises(ConfigError, match="Linear names no part that can be compiled"):
+        compile_parts(nn.Linear(2, 2), "cpu")
+
+
+def test_a_machine_without_a_compiler_is_told_so(monkeypatch):
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    with pytest.raises(ConfigError, match=r"needs a C\+\+ compiler"):
+        compile_parts(encoder(SPECS, core=CORE), "cpu")
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # torch's compiler uses its own old parts
+@pytest.mark.skipif(not any(map(shutil.which, ("c++", "g++", "clang++"))), reason="compiling needs a C++ compiler")
+def test_a_compiled_training_is_the_plain_one_up_to_rounding(tmp_path):
+    run = {
+        "seed": 3,
+        "data": {"name": "synthetic_v1", "num_units": 3, "size": 12, "duration": 30.0, "trial": 3.0, "num_repeats": 2},
+        "sampler": {"name": "shuffled", "batch_size": 150, "batches_per_epoch": 3},
+        "model": {"name": "encoder", "core": [{"name": "conv3d", "channels": [4], "kernel_size": [3, 5, 5]}]},
+        "loss": {"name": "poisson"},
+        "metrics": ["bits_per_spike"],
+        "optimizer": {"name": "adamw", "lr": 0.01},
+    }
+    scores = [
+        train(
+            resolve(
+                {
+                    **run,
+                    "trainer": {"max_epochs": 2, "accelerator": "cpu", "compile": compiled},
+                    "run": {"dir": str(tmp_path / str(compiled))},
+                }
+            ),
+            quiet=True,
+        ).scores["val/bits_per_spike"]
+        for compiled in (False, True)
+    ]
+    assert scores[0] == pytest.approx(scores[1], rel=1e-4)
