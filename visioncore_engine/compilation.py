@@ -47,7 +47,7 @@ def compile_parts(model: nn.Module, device: str, backend: str | Callable[..., An
     compilers = (os.environ.get("CXX", ""), "c++", "g++", "clang++")
     if backend == "inductor" and device == "cpu" and not any(shutil.which(name) for name in compilers if name):
         raise ConfigError(
-            Problem(what="compiling for a CPU needs a C++ compiler", key=key, todo="install g++, or leave `compile` out")
+            Problem(what="compiling for a CPU needs a C++ compiler", key=key, todo="install g++, or leave it out")
         )
     torch._dynamo.config.fail_on_recompile_limit_hit = True  # noqa: SLF001 - torch has no other name for it
     for name in names:

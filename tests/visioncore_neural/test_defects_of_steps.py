@@ -30,8 +30,8 @@ def test_b1_every_precision_moves_the_weights(precision, tmp_path):
     trainer = {"max_epochs": 1, "accelerator": "cpu", "precision": precision}
     resolved = resolve({**RUN, "trainer": trainer, "run": {"dir": str(tmp_path / "run")}})
     train(resolved, quiet=True)
-    trained = load(tmp_path / "run" / "checkpoints" / "last.ckpt").state_dict()
-    start = build(resolved).model.state_dict()
+    trained = dict(load(tmp_path / "run" / "checkpoints" / "last.ckpt").model.named_parameters())
+    start = dict(build(resolved).model.named_parameters())
     heads = [name for name in trained if name.endswith(("features", "bias"))]
     assert heads
     assert not [name for name in heads if torch.equal(trained[name], start[name].to(trained[name]))]

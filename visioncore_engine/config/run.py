@@ -39,8 +39,8 @@ class TrainerOptions(Options):
     log_every_n_steps: int = Field(50, ge=1, description="optimizer steps between two logged training values")
     compile: bool = Field(
         False,
-        description="compile the parts of the model whose inputs have one shape in all steps (torch.compile), such as a "
-        "shared core: worth it where a run takes hours. Results differ by rounding",
+        description="compile the parts of the model whose inputs have one shape in all steps (torch.compile), such "
+        "as a shared core: worth it where a run takes hours. Results differ by rounding",
     )
     matmul_precision: Literal["highest", "high", "medium"] = Field(
         "highest",
