@@ -20,6 +20,7 @@ from visioncore_engine.sweep.array import array_script
 from visioncore_engine.sweep.options import ArrayOptions
 
 RUN = """
+loggers: []
 data: {name: toy}
 sampler: {name: toy_random}
 model: {name: toy_linear}

@@ -15,6 +15,7 @@ RUN = {
     "sampler": {"name": "toy_random", "batch_size": 24},
     "model": "toy_linear",
     "loss": "toy_squared",
+    "loggers": [],
     "metrics": ["toy_error"],
     "regularizers": {"shrink": {"name": "toy_l2", "strength": 1e-3, "match": "heads.*.weight"}},
     "checkpoint": {"monitor": "val/toy_error"},

@@ -114,6 +114,7 @@ def test_no_step_of_a_training_looks_at_it(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     text = "data: toy\nsampler: {name: toy_random, batches_per_epoch: 4}\nmodel: toy_linear\nloss: toy_squared\n"
     text += "metrics: [toy_error]\noptimizer: toy_sgd\ncallbacks: [toy_events]\nloggers: [toy_memory]\n"
+    text += "loader: {prefetch: 2}\n"  # `auto` tells once what it has chosen
     (tmp_path / "run.yaml").write_text(text + "trainer: {max_epochs: 1, accelerator: cpu, log_every_n_steps: 1}\n")
     import toy_parts
 
