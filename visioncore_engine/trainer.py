@@ -86,6 +86,7 @@ def build_trainer(
         parts.total_steps,
         parts.steps_per_epoch,
         heartbeat=watchdog.beat,
+        sampler=parts.sampler,
     )
     chosen: list[pl.Callback] = [choice.build(facts) for choice in resolved.run.callbacks]
     vet_callbacks(resolved, chosen)

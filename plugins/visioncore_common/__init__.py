@@ -153,6 +153,12 @@ def visioncore_schedulers() -> Iterator[Component]:
 def visioncore_callbacks() -> Iterator[Component]:
     """Callbacks of any training."""
     yield _component(
+        "curriculum_log",
+        "where the sampler's curriculum stands",
+        "callbacks.curriculum_log:CurriculumLog",
+        "callback:CurriculumLogOptions",
+    )
+    yield _component(
         "early_stopping",
         "stop when a score has stopped getting better",
         "callbacks.early_stopping:EarlyStopping",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from visioncore_engine.testing import Case, Given
@@ -12,6 +14,21 @@ from visioncore_engine.testing.scenes.sampler import SamplerScene
 def by_contrast(options, index):
     """Half by score, half alike, each times the valid frames."""
     return np.concatenate([(0.5 * source.score("contrast") + 0.5) * source.weights() for source in index.sources])
+
+
+class _Curriculum:
+    """A sampler that says where its curriculum stands."""
+
+    def curriculum(self, position):
+        return {"uniform": position.step / 4}
+
+
+class WithCurriculum(CallbackScene):
+    """A run whose sampler has a curriculum."""
+
+    @property
+    def facts(self):
+        return replace(super().facts, sampler=_Curriculum())
 
 
 class WithoutSeconds(CallbackScene):
@@ -56,6 +73,13 @@ CASES = (
         "callback",
         "model_logging",
         inert=dict.fromkeys(("every", "num_units"), "the scene's model has no kernels in time and no masks to draw"),
+    ),
+    Case(
+        "callback",
+        "curriculum_log",
+        scene=lambda _case: WithCurriculum(),
+        expected={"resume_leaves_no_trace": "it refuses the run of that law, whose sampler has no curriculum"},
+        inert={"every": "values that are tracked go to loggers, and the scene has none"},
     ),
     Case("callback", "epoch_summary", variants={"scores": ["val/tiny"]}),
     Case(

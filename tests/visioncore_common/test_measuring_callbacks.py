@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,12 +17,19 @@ from pytorch_lightning.trainer.states import TrainerFn
 from torch import nn
 from unruly_parts import HANDLERS, rank
 
+from visioncore_common.callbacks.curriculum_log import CurriculumLog
 from visioncore_common.callbacks.epoch_summary import EpochSummary
 from visioncore_common.callbacks.gradient_norms import GradientNorms
 from visioncore_common.callbacks.time_budget import TimeBudget
 from visioncore_common.callbacks.timings import Timings
-from visioncore_common.options.callback import EpochSummaryOptions, GradientNormsOptions, TimeBudgetOptions
-from visioncore_engine.contracts import CallbackFacts
+from visioncore_common.options.callback import (
+    CurriculumLogOptions,
+    EpochSummaryOptions,
+    GradientNormsOptions,
+    TimeBudgetOptions,
+)
+from visioncore_engine.contracts import CallbackFacts, Position
+from visioncore_engine.errors import ConfigError
 from visioncore_engine.options import Options
 
 FACTS = CallbackFacts(Path(), "val/loss", "min", 200, 10)
@@ -198,3 +206,29 @@ def test_a_summary_has_each_score_and_its_change(caplog):
     rows = [line.split() for line in caplog.records[1].getMessage().splitlines()]
     assert rows == [["epoch", "1,", "step", "10"], ["val/loss", "1.5", "-0.5", "(monitored)"], ["val/r", "0.25", "+0"]]
     assert callback.state_dict() == {"val/loss": 1.5, "val/r": 0.25}
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# curriculum_log
+
+
+class Climbing:
+    """A sampler whose curriculum is the number of the step."""
+
+    def curriculum(self, position):
+        return {"height": float(position.global_step)}
+
+
+def test_a_curriculum_is_asked_for_now_and_then():
+    callback = CurriculumLog(CurriculumLogOptions(every=2), replace(FACTS, sampler=Climbing()))
+    module = Module()
+    for step in range(5):
+        batch = SimpleNamespace(position=Position(0, step, step))
+        callback.on_train_batch_start(SimpleNamespace(global_step=step), module, batch, step)
+    assert module.tracked == {"curriculum/height": [0.0, 2.0, 4.0]}
+
+
+@pytest.mark.parametrize("sampler", [None, object()])
+def test_a_sampler_without_a_curriculum_is_refused(sampler):
+    with pytest.raises(ConfigError, match="no curriculum"):
+        CurriculumLog(CurriculumLogOptions(), replace(FACTS, sampler=sampler))

@@ -232,6 +232,18 @@ def test_a9_a12_the_share_moves_with_every_optimizer_step_and_reaches_uniform():
         assert low == pytest.approx(share / (1 + share), abs=0.05)
 
 
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_the_curriculum_is_told_as_it_is_drawn(share):
+    scores = [np.linspace(0.0, 1.0, 30), np.linspace(0.5, 0.7, 10)]
+    every = np.concatenate(scores)
+    sampler = build("contrast_weighted", make_index([30, 10], scores=scores), warmup=share, batch_size=100_000)
+    told = sampler.curriculum(Position(0, 0, 0))
+    weights = (1 - share) * every + share
+    assert told["uniform"] == share
+    assert told["contrast"] == pytest.approx((weights * every).sum() / weights.sum() / every.mean(), rel=0.01)
+    assert told["contrast"] == pytest.approx(every[at(sampler, 0)].mean() / every.mean(), rel=1e-12)
+
+
 def test_the_share_may_follow_epochs():
     warmup = {"schedule": "ramp", "start": 0.0, "stop": 1.0, "steps": 2, "clock": "epoch"}
     sampler = build("contrast_weighted", make_index([40]), warmup=warmup, batch_size=4)

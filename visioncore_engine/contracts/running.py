@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
-from visioncore_engine.contracts.data import Dataset
+from visioncore_engine.contracts.data import Dataset, Sampler
 from visioncore_engine.contracts.flow import Batch, GroupSpec, Result
 
 __all__ = ["CallbackFacts", "Evaluation", "Evaluator", "EvaluatorFacts", "LoggerFacts", "Training"]
@@ -17,7 +17,10 @@ __all__ = ["CallbackFacts", "Evaluation", "Evaluator", "EvaluatorFacts", "Logger
 
 @dataclass(frozen=True)
 class CallbackFacts:
-    """What a callback is built with. Work that takes longer than `policies.watchdog` calls `heartbeat` now and then."""
+    """What a callback is built with. Work that takes longer than `policies.watchdog` calls `heartbeat` now and then.
+
+    `sampler` is that of the run; None where a callback is tried without one.
+    """
 
     run_dir: Path
     monitor: str
@@ -25,6 +28,7 @@ class CallbackFacts:
     total_steps: int | None
     steps_per_epoch: int
     heartbeat: Callable[[], None] = lambda: None
+    sampler: Sampler | None = None
 
 
 @runtime_checkable

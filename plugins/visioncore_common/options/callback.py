@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from visioncore_engine.options import Options, Patterns
 
 __all__ = [
+    "CurriculumLogOptions",
     "EarlyStoppingOptions",
     "EpochSummaryOptions",
     "GradientNormsOptions",
@@ -47,6 +48,12 @@ class EarlyStoppingOptions(Options):
         if bool(self.monitor) != bool(self.mode):
             raise ValueError("`monitor` and `mode` are set together, or neither is")
         return self
+
+
+class CurriculumLogOptions(Options):
+    """What the sampler says of the curriculum that it is in."""
+
+    every: int = Field(50, ge=1, description="optimizer steps between two values")
 
 
 class LossSpikeOptions(Options):

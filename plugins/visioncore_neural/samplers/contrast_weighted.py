@@ -36,10 +36,12 @@ class ContrastWeighted:
         self._index, self._seed, self._warmup = facts.index, facts.seed, options.warmup
         self._items = batch_items(facts.index, options.batch_size)
         self._steps = steps_of_one_pass(facts.index.num_items, self._items, options.batches_per_epoch)
-        scored = zip(facts.index.sources, facts.index.weights, strict=True)
-        self._blend = Blend([source.score("contrast") * valid for source, valid in scored], facts.index.weights)
+        self._scores = [source.score("contrast") for source in facts.index.sources]
+        scored = zip(self._scores, facts.index.weights, strict=True)
+        self._blend = Blend([score * valid for score, valid in scored], facts.index.weights)
         if not self._blend.totals[0].sum() > 0:
             raise DataError(Problem(key="sampler", what="no training window has any contrast"))
+        self._mean = sum(float(score.sum()) for score in self._scores) / facts.index.num_items
 
     def steps_per_epoch(self) -> int:
         """Return the steps as asked, else as many as draw the number of all windows."""
@@ -54,3 +56,13 @@ class ContrastWeighted:
         """Windows of the batch, int64 (B,)."""
         rng = generator("contrast_weighted", self._seed, position.epoch, position.step)
         return self._blend.draw(rng, self._items, self.share(position))
+
+    def curriculum(self, position: Position) -> dict[str, float]:
+        """Return `a` as ``uniform``, and the mean score of the batch's windows over that of all as ``contrast``."""
+        windows = self.batch(position)
+        groups = np.searchsorted(self._index.offsets, windows, side="right") - 1
+        drawn = np.empty(len(windows))
+        for group in np.unique(groups):
+            own = groups == group
+            drawn[own] = self._scores[group][windows[own] - self._index.offsets[group]]
+        return {"uniform": self.share(position), "contrast": float(drawn.mean()) / self._mean}
