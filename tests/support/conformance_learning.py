@@ -78,7 +78,6 @@ CASES = (
         "callback",
         "curriculum_log",
         scene=lambda _case: WithCurriculum(),
-        expected={"resume_leaves_no_trace": "it refuses the run of that law, whose sampler has no curriculum"},
         inert={"every": "values that are tracked go to loggers, and the scene has none"},
     ),
     Case("callback", "epoch_summary", variants={"scores": ["val/tiny"]}),
