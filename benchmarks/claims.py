@@ -70,7 +70,7 @@ def mouse(seed, runs, root):
     others = json.dumps([f"mouse_rgc_chromatic/rec{number}.npz" for number in range(1, 6)])
     source = runs / f"mouse-source-{seed}"
     run(source, [MOUSE], [*common, f"data.sessions={others}"])
-    own = [*common, "data.sessions=mouse_rgc_chromatic/rec6.npz", "sampler.batch_size=1024"]
+    own = [*common, "data.sessions=mouse_rgc_chromatic/rec6.npz", "sampler.batch_size=1056"]
     frozen = run(
         runs / f"mouse-transfer-{seed}",
         [MOUSE],
