@@ -176,4 +176,9 @@ COMMANDS: tuple[Command, ...] = (
         summary="make a run file of another system's configuration and command line",
         build="visioncore_neural.commands.import_config:build",
     ),
+    Command(
+        name="import-checkpoint",
+        summary="make a checkpoint of another system's",
+        build="visioncore_neural.commands.import_checkpoint:build",
+    ),
 )

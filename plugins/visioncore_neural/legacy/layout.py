@@ -17,7 +17,7 @@ _PREFIXES = ("model.", "_orig_mod.", "module.")  # of the training module, of co
 _SHARED = frozenset({"frontend", "convnet", "modulator", "recurrent"})
 _LISTS = {"adapters": "adapter", "readouts": "readout", "spike_history": "history", "baselines": "baseline"}
 _SINGLE = {"adapter": "adapter", "readout": "readout"}  # models of one dataset have no lists
-_PLACE = re.compile(r"(adapters|readouts|spike_history|baselines)\.(\d+)\.(.+)")
+_PLACE = re.compile(r"(adapters|readouts|spike_history|baselines)\.(\d+)(?:\.(.+))?")
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class OldWeights:
     shared
         Frontend, convnet, modulator and recurrent layer, by name without prefixes.
     sessions
-        By session, then as ``readout.features.weight``, ``adapter.…``, ``history.…``, ``baseline.…``.
+        By session, then as ``readout.features.weight``, ``adapter.…``, ``history.…``, ``baseline``.
     unexpected
         Names that are of no known part.
     """
@@ -70,8 +70,8 @@ def weights_of(payload: Any, sessions: Sequence[str], where: str = "") -> OldWei
         part, _, rest = name.partition(".")
         if listed:
             home = placed.setdefault(int(listed[2]), {})
-            name = f"{_LISTS[listed[1]]}.{listed[3]}"
-        elif part in _SINGLE and rest:
+            name = f"{_LISTS[listed[1]]}.{listed[3]}" if listed[3] else _LISTS[listed[1]]  # a list of bare parameters
+        elif (part in _SINGLE and rest) or name == "baseline":
             home = placed.setdefault(0, {})
         elif part in _SHARED:
             home = shared

@@ -27,9 +27,16 @@ class AffineOptions(Options):
     )
     init_sigma: float = Field(0.5, gt=0, description="standard deviation of the blur at the start, in input pixels")
     blur_size: int = Field(7, ge=1, description="odd size of the blur kernel in input pixels; 1 switches the blur off")
+    compat: Literal["none", "visioncore"] = Field(
+        "none",
+        description="'visioncore' is for imported weights: the blur of VisionCore's adapter, whose kernel has an even "
+        "size that follows from its width, shifts the picture by a pixel, and sees zeros beyond the border",
+    )
 
     @model_validator(mode="after")
     def _odd(self) -> AffineOptions:
         if self.blur_size % 2 == 0:
             raise ValueError("`blur_size` must be odd: an even kernel shifts the picture by half a pixel")
+        if self.compat != "none" and self.blur_size == 1:
+            raise ValueError("`blur_size: 1` switches the blur off, and `compat: visioncore` is a blur")
         return self

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from visioncore_engine.options import Choice, Options, Slot
 from visioncore_neural.options.recurrent import ConvGRUOptions
@@ -73,6 +73,12 @@ class PredictiveCodingOptions(ConvGRUModulatorOptions):
     weight: float = Field(
         0.1, ge=0, description="weight of the mean squared error in the loss; it is logged as train/auxiliary"
     )
+
+    @model_validator(mode="after")
+    def _no_compat(self) -> PredictiveCodingOptions:
+        if self.compat != "none":
+            raise ValueError("`compat` is for weights that are imported, and those of predictive coding cannot be")
+        return self
 
 
 class ChainOptions(Options):

@@ -27,6 +27,17 @@ class ConvGRUOptions(RecurrentOptions):
     """Convolutional gated recurrent unit over time."""
 
     kernel_size: int = Field(3, ge=1, description="odd size of the kernels in space; axes with a single pixel get 1")
+    compat: Literal["none", "visioncore"] = Field(
+        "none",
+        description="'visioncore' is for imported weights: a prediction's frames are run through newest first, each "
+        "with the side inputs of the predicted frame; needs `unroll: per_prediction`",
+    )
+
+    @model_validator(mode="after")
+    def _restarts(self) -> ConvGRUOptions:
+        if self.compat != "none" and self.unroll != "per_prediction":
+            raise ValueError("`compat: visioncore` needs `unroll: per_prediction`")
+        return self
 
     @model_validator(mode="after")
     def _odd(self) -> ConvGRUOptions:

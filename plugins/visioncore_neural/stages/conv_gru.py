@@ -21,7 +21,8 @@ class ConvGRU(nn.Module):
 
     ``stream`` runs once through the window. It declares `burn_in`: frames that the caller leaves out of its output.
     ``per_prediction`` starts anew `burn_in` frames before every output frame; then `history` is all that an output
-    frame sees, and windows of any length give the same predictions, at burn_in times the cost.
+    frame sees, and windows of any length give the same predictions, at burn_in times the cost. With
+    ``compat: visioncore`` each of these runs goes from the newest frame to the oldest, as VisionCore's did.
 
     Attributes
     ----------
@@ -36,6 +37,7 @@ class ConvGRU(nn.Module):
         kernel = (options.kernel_size if height > 1 else 1, options.kernel_size if width > 1 else 1)
         padding = (kernel[0] // 2, kernel[1] // 2)
         self._restart = options.unroll == "per_prediction"
+        self._newest_first = options.compat != "none"
         self.out_shape = (hidden, height, width)
         self.history = options.burn_in if self._restart else 0
         self.burn_in = 0 if self._restart else options.burn_in
@@ -54,7 +56,22 @@ class ConvGRU(nn.Module):
         driven = self.inputs(features)  # of all frames at once: only the state must wait for its past
         if not self._restart:
             return torch.stack(self._states(driven), dim=2)
-        return per_prediction(lambda windows: self._states(windows)[-1], driven, self.history + 1)
+        return per_prediction(self._last_state, driven, self.history + 1)
+
+    def forward_held(self, features: Tensor, held: Tensor) -> Tensor:
+        """Run it over features and other channels, held at what they are in the predicted frame.
+
+        (B, C, T, H, W) and (B, C', T - history, H, W) -> (B, D, T - history, H, W), with C + C' input channels.
+        """
+        seen, of_held = torch.split(self.inputs.weight, [features.shape[1], held.shape[1]], dim=1)
+        padding = self.inputs.padding
+        assert not isinstance(padding, str)
+        driven = nn.functional.conv3d(features, seen, self.inputs.bias, padding=padding)
+        added = nn.functional.conv3d(held, of_held, padding=padding).transpose(1, 2).flatten(0, 1).unsqueeze(2)
+        return per_prediction(lambda windows: self._last_state(windows + added), driven, self.history + 1)
+
+    def _last_state(self, windows: Tensor) -> Tensor:
+        return self._states(windows.flip(2) if self._newest_first else windows)[-1]
 
     def _states(self, driven: Tensor) -> list[Tensor]:
         """State after each frame, (B, D, H, W) each."""

@@ -1,0 +1,541 @@
+"""Imported weights of VisionCore predict what its formulas give; what cannot is refused by name."""
+
+from __future__ import annotations
+
+import argparse
+import copy
+
+import old_visioncore
+import pytest
+import torch
+import yaml
+from neural_models import recording
+
+from visioncore_engine import evaluate, load, resolve, train
+from visioncore_engine.cli import main
+from visioncore_engine.contracts import AdapterFacts
+from visioncore_engine.errors import CheckpointError, ConfigError, UserError
+from visioncore_neural.adapters.affine import Affine
+from visioncore_neural.legacy.heads import adapter_weights
+from visioncore_neural.legacy.importing import import_checkpoint
+from visioncore_neural.legacy.kernels import Taken
+from visioncore_neural.legacy.model import OldModel
+from visioncore_neural.options.adapter import AffineOptions
+
+PAST = "import each once"
+LAGS, UNITS, SIZE, GRID = 9, 3, 12, 9
+STEM = {
+    "out_channels": 2,
+    "conv_params": {
+        "type": "standard", "kernel_size": [1, 3, 3], "padding": [0, 0, 0], "use_weight_norm": True, "aa_signal": True,
+    },
+    "norm_type": "none", "act_type": "splitrelu", "order": ["pad", "conv", "norm", "act"],
+}  # fmt: skip
+BLOCKS = [
+    {"conv_params": {"kernel_size": [2, 5, 5], "aa_signal": True}, "norm_type": "batch", "act_type": "relu"},
+    {"conv_params": {"kernel_size": [2, 1, 1], "bias": True}, "norm_type": "batch", "act_type": "relu"},
+]
+WHOLE = {
+    "model_type": "v1multi",
+    "adapter": {"type": "adapter", "params": {"grid_size": GRID, "transform": "scale"}},
+    "frontend": {
+        "type": "learnable_temporal",
+        "params": {
+            "kernel_size": 5, "num_channels": 2, "aa_signal": True, "aa_window": "hann",
+            "aa_window_kwargs": {"power": 0.25}, "bias": False, "init_type": "biphasic",
+        },
+    },
+    "convnet": {"type": "resnet", "params": {"channels": [4, 3], "stem_config": STEM, "block_configs": BLOCKS}},
+    "modulator": {"type": "film", "params": {"behavior_dim": 2, "encoder_params": {"type": "mlp", "dims": [5, 4]}}},
+    "recurrent": {"type": "none"},
+    "readout": {"type": "gaussian", "params": {"bias": True}},
+    "output_activation": "softplus",
+    "baseline": {"enabled": True, "activation": "relu", "init_value": 0.001},
+}  # fmt: skip
+ENCODER = {
+    "name": "encoder",
+    "adapter": {"name": "affine", "grid_size": GRID, "transform": "scale", "compat": "visioncore"},
+    "core": [
+        {"name": "learnable_temporal", "id": "frontend", "kernel_size": 7, "num_channels": 2},  # 5 and 2 without effect
+        {"name": "conv3d", "id": "stem", "channels": [2], "kernel_size": [1, 3, 3], "norm": "none",
+         "activation": "split_relu", "compat": "visioncore"},
+        {"name": "resnet3d", "id": "blocks", "channels": [4, 3], "kernel_size": [[2, 5, 5], [2, 1, 1]], "norm": "batch",
+         "activation": "relu", "activate_sum": False, "compat": "visioncore"},
+    ],
+    "modulator": {"name": "film", "hidden": [5], "activation": "gelu"},
+    "readout": {"name": "gaussian", "rotate": True},
+    "activation": "softplus",
+    "baseline": 0.1,
+}  # fmt: skip
+
+
+def run_of(model, num_sessions=2, **data):
+    return {
+        "seed": 3,
+        "data": {
+            "name": "synthetic_v1", "num_sessions": num_sessions, "num_subjects": num_sessions, "num_units": UNITS,
+            "size": SIZE, "duration": 10.0, "trial": 1.0, "num_repeats": 2, "window": {"length": 4},
+            "side": ["behavior"], **data,
+        },
+        "sampler": {"name": "shuffled", "batch_size": 8, "batches_per_epoch": 1},
+        "model": model,
+        "loss": {"name": "poisson"},
+        "metrics": ["bits_per_spike"],
+        "optimizer": {"name": "adamw", "lr": 0.01},
+        "trainer": {"max_epochs": 1, "accelerator": "cpu"},
+    }  # fmt: skip
+
+
+class Weights:
+    """Random weights by VisionCore's names."""
+
+    def __init__(self):
+        self.draws = torch.Generator().manual_seed(1)
+        self.made = {}
+
+    def put(self, name, *shape, scale=0.5):
+        self.made[name] = torch.randn(shape, generator=self.draws) * scale
+
+    def conv(self, name, shape, params):
+        if params.get("use_weight_norm"):
+            self.put(f"{name}.parametrizations.weight.original", *shape)
+            self.put(f"{name}.parametrizations.weight.0.v", *shape)
+            self.put(f"{name}.parametrizations.weight.0.g", shape[0])
+        elif params.get("aa_signal"):
+            self.put(f"{name}.parametrizations.weight.original", *shape)
+        else:
+            self.put(f"{name}.weight", *shape)
+
+    def block(self, name, block, channels, out):
+        self.conv(
+            f"{name}.components.conv.conv", (out, channels, *block["conv_params"]["kernel_size"]), block["conv_params"]
+        )
+        if block["conv_params"].get("bias", block["norm_type"] == "none"):
+            self.put(f"{name}.components.conv.conv.bias", out)
+        if block["norm_type"] == "batch":
+            for part in ("weight", "bias", "running_mean"):
+                self.put(f"{name}.components.norm.{part}", out)
+            self.made[f"{name}.components.norm.running_var"] = torch.rand(out, generator=self.draws) + 0.5
+            self.made[f"{name}.components.norm.num_batches_tracked"] = torch.tensor(7)
+        if block["act_type"] == "splitrelu":
+            self.made[f"{name}.components.act.ongain"] = torch.ones(1)
+            out *= 2
+        return out
+
+    def shared(self, config):
+        channels = 1
+        front = config.get("frontend", {})
+        if front.get("type") == "learnable_temporal":
+            params = front["params"]
+            channels = params["num_channels"]
+            self.conv("frontend.temporal_conv.conv", (channels, 1, params["kernel_size"], 1, 1), params)
+            if params.get("bias"):
+                self.put("frontend.temporal_conv.conv.bias", channels)
+        channels = self.convnet(config.get("convnet", {}), channels)
+        channels = self.behavior(config, channels)
+        if config.get("recurrent", {}).get("type") == "convgru":
+            params = config["recurrent"]["params"]
+            channels = self.gru("recurrent", channels, params["hidden_dim"], params["kernel_size"])
+        return channels
+
+    def convnet(self, config, channels):
+        params, number = config.get("params", {}), 0
+        if "stem_config" in params:
+            stem = params["stem_config"]
+            channels, number = self.block("convnet.layers.0", stem, channels, stem["out_channels"]), 1
+        for out, block in zip(params.get("channels", ()), params.get("block_configs", ()), strict=True):
+            residual = config["type"] == "resnet"
+            name = f"convnet.layers.{number}"
+            made = self.block(f"{name}.main_block" if residual else name, block, channels, out)
+            if residual and made != channels:
+                self.put(f"{name}.shortcut.weight", made, channels, 1, 1, 1)
+            channels, number = made, number + 1
+        return channels
+
+    def behavior(self, config, channels):
+        kind, params = config.get("modulator", {}).get("type"), config.get("modulator", {}).get("params", {})
+        if kind in ("concat", "film"):
+            size, last = 2, len(params["encoder_params"]["dims"]) - 1
+            for number, out in enumerate(params["encoder_params"]["dims"]):
+                activated = number < last or params["encoder_params"].get("last_layer_activation")
+                name = f"modulator.encoder.mlp.{number}" + (".linear" if activated else "")
+                self.put(f"{name}.weight", out, size)
+                self.put(f"{name}.bias", out)
+                size = out
+            if kind == "concat":
+                return channels + size
+            for part in ("scale", "shift"):
+                self.put(f"modulator.{part}_layer.weight", channels, size)
+                self.put(f"modulator.{part}_layer.bias", channels)
+        elif kind == "convgru":
+            self.put("modulator.beh_emb.weight", params["beh_emb_dim"], 2)
+            self.put("modulator.beh_emb.bias", params["beh_emb_dim"])
+            channels = self.gru(
+                "modulator.gru", channels + params["beh_emb_dim"], params["hidden_dim"], params["kernel_size"]
+            )
+            self.put("modulator.output_proj.weight", channels, channels, 1, 1)
+            self.put("modulator.output_proj.bias", channels)
+        return channels
+
+    def gru(self, name, channels, hidden, size):
+        for gate in ("update", "reset", "out"):
+            self.put(f"{name}.cells.0.{gate}_gate.weight", hidden, channels + hidden, size, size, scale=0.3)
+            self.put(f"{name}.cells.0.{gate}_gate.bias", hidden)
+        return hidden
+
+    def session(self, config, channels):
+        kept, self.made = self.made, {}
+        if config.get("adapter", {}).get("type") == "adapter":
+            self.put("adapter.log_sigma")
+            if config["adapter"]["params"]["transform"] == "scale":
+                self.put("adapter.log_scale", 2)
+            else:
+                self.made["adapter.affine"] = torch.eye(2, 3) + 0.3 * torch.randn(2, 3, generator=self.draws)
+        if config["readout"]["type"] == "gaussian":
+            self.put("readout.features.weight", UNITS, channels, 1, 1)
+            self.put("readout.bias", UNITS)
+            self.put("readout.mean", UNITS, 2)
+            self.put("readout.theta", UNITS)
+            self.made["readout.std"] = torch.rand(UNITS, 2, generator=self.draws) + 0.3
+        else:
+            self.put("readout.fc.weight", UNITS, channels)
+            self.put("readout.fc.bias", UNITS)
+            self.made["readout.bias"] = self.made["readout.fc.bias"]
+        if config.get("baseline", {}).get("enabled"):
+            self.made["baseline"] = torch.tensor([0.2, -0.1, 0.3])
+        made, self.made = self.made, kept
+        return made
+
+
+LISTS = {"adapter": "adapters", "readout": "readouts", "baseline": "baselines"}
+
+
+def old_file(path, config, num_sessions=2, prefix="model.", hyper="mapping"):
+    """Write a checkpoint of VisionCore; return its weights of each session, by their place."""
+    weights = Weights()
+    channels = weights.shared(config)
+    state, own = {prefix + name: value for name, value in weights.made.items()}, []
+    for place in range(num_sessions):
+        session = weights.session(config, channels)
+        own.append({name: value.double() for name, value in {**weights.made, **session}.items()})
+        for name, value in session.items():
+            part, dot, rest = name.partition(".")
+            listed = f"{LISTS[part]}.{place}{dot}{rest}" if num_sessions > 1 else name
+            state[prefix + listed] = value
+    kept = {"model_config_dict": copy.deepcopy(config), "lr": 1e-3}
+    hypers = {"mapping": kept, "namespace": argparse.Namespace(**kept), "none": {}}
+    torch.save({"state_dict": state, "hyper_parameters": hypers[hyper], "epoch": 3}, path)
+    return own
+
+
+def agree(new, name, weights, config, lags=LAGS):
+    """Compare the last frame's prediction with the formulas; return the largest rate."""
+    inputs = torch.randn(2, 1, max(lags, new.history + 1), SIZE, SIZE, generator=torch.Generator().manual_seed(5))
+    behavior = torch.randn(2, inputs.shape[2], 2, generator=torch.Generator().manual_seed(6))
+    found = new(name, inputs, {"behavior": behavior})[:, -1]
+    window = inputs[:, :, -lags:].flip(2).double()
+    expected = old_visioncore.rates(weights, config, window, behavior[:, -1].double())
+    assert torch.allclose(found.double(), expected, rtol=1e-4, atol=1e-5), (found, expected)
+    assert expected.std() > 1e-3  # else nothing was compared
+    return float(expected.max())
+
+
+def imported(tmp_path, config, model, num_sessions=1, lags=LAGS, **old):
+    weights = old_file(tmp_path / "old.ckpt", config, num_sessions, **old)
+    names = ["m2_a", "m1_a"] if num_sessions > 1 else []
+    run = run_of(model, num_sessions)
+    with pytest.warns(DeprecationWarning, match=PAST):
+        account = import_checkpoint(tmp_path / "old.ckpt", run, tmp_path / "new.ckpt", num_lags=lags, sessions=names)
+    return load(tmp_path / "new.ckpt"), weights, account
+
+
+@pytest.mark.parametrize(
+    ("prefix", "hyper"),
+    [("model.", "namespace"), ("model._orig_mod.", "mapping"), ("module.model.", "mapping")],
+)
+def test_a29_a_whole_model_of_two_sessions_predicts_as_its_formulas_say(tmp_path, prefix, hyper):
+    new, weights, account = imported(tmp_path, WHOLE, ENCODER, 2, prefix=prefix, hyper=hyper)
+    for place, name in enumerate(["m2_a", "m1_a"]):
+        agree(new, name, weights[place], WHOLE)
+    assert (account.missing, account.unexpected, account.shapes, account.left_out) == ((), (), (), ())
+    assert set(account.matched) == set(new.model.state_dict())
+    assert new.description["record"]["imported"]["matched"] == list(account.matched)
+
+
+PLAIN = {key: value for key, value in WHOLE.items() if key in ("frontend", "readout", "output_activation")}
+MLP = {"type": "mlp", "dims": [5, 4]}
+UNIT = {"hidden_channels": 3, "kernel_size": 3, "burn_in": 4, "unroll": "per_prediction", "compat": "visioncore"}
+FRONTEND = {"name": "learnable_temporal", "id": "frontend", "kernel_size": 5, "num_channels": 2}
+LATE = {**FRONTEND, "kernel_size": 9}
+VARIANTS = {
+    "concat": (
+        {"modulator": {"type": "concat", "params": {"encoder_params": MLP}}},
+        {"core": [LATE], "modulator": {"name": "concat", "hidden": [5], "num_channels": 4}},
+    ),
+    "concat_activated": (
+        {"modulator": {"type": "concat", "params": {"encoder_params": {**MLP, "last_layer_activation": True}}}},
+        {"core": [LATE], "modulator": {"name": "concat", "hidden": [5, 4], "num_channels": 4}},
+    ),
+    "gru": (
+        {"recurrent": {"type": "convgru", "params": {"hidden_dim": 3, "kernel_size": 3}}},
+        {"core": [FRONTEND], "recurrent": [{"name": "conv_gru", **UNIT}]},
+    ),
+    "concat_gru": (
+        {
+            "modulator": {"type": "concat", "params": {"encoder_params": MLP}},
+            "recurrent": {"type": "convgru", "params": {"hidden_dim": 3, "kernel_size": 3, "n_layers": 1}},
+        },
+        {"core": [FRONTEND], "modulator": {"name": "conv_gru", "hidden": [5], "num_embedding": 4, **UNIT}},
+    ),
+    "gru_modulator": (
+        {
+            "modulator": {"type": "convgru", "params": {"beh_emb_dim": 2, "hidden_dim": 3, "kernel_size": 3}},
+            "readout": {"type": "gaussian"},
+        },
+        {"core": [FRONTEND], "modulator": {"name": "conv_gru", "hidden": [], "num_embedding": 2, **UNIT}},
+    ),
+    "linear_log_rate": (
+        {
+            "frontend": {"type": "learnable_temporal", "params": {"kernel_size": 4, "num_channels": 2, "bias": True}},
+            "modulator": {"type": "convgru", "params": {"beh_emb_dim": 2, "hidden_dim": 3, "kernel_size": 3}},
+            "readout": {"type": "linear"},
+            "output_activation": "none",
+        },
+        {
+            "core": [{**FRONTEND, "kernel_size": 4, "bias": True}],
+            "modulator": {"name": "conv_gru", "hidden": [], "num_embedding": 2, **UNIT, "burn_in": 5},
+            "readout": {"name": "pooled"},
+            "activation": "exp",
+        },
+    ),
+    "vanilla": (
+        {
+            "adapter": {"type": "adapter", "params": {"grid_size": GRID, "transform": "affine"}},
+            "convnet": {"type": "vanilla", "params": {"channels": [4, 3], "block_configs": BLOCKS}},
+            "baseline": {"enabled": True, "activation": "softplus"},
+        },
+        {
+            "adapter": {**ENCODER["adapter"], "transform": "affine"},
+            "core": [
+                {**FRONTEND, "kernel_size": 7},
+                {**ENCODER["core"][2], "name": "conv3d"},
+            ],
+            "baseline": 0.1,
+        },
+    ),
+    "summed": (
+        {
+            "convnet": {
+                "type": "resnet",
+                "params": {"channels": [2], "block_configs": BLOCKS[:1], "resnet_post_add_activation": "relu"},
+            },
+        },
+        {"core": [
+            {**FRONTEND, "kernel_size": 8},
+            {**ENCODER["core"][2], "channels": [2], "kernel_size": [2, 5, 5], "activate_sum": True},
+        ]},
+    ),
+}  # fmt: skip
+VARIANTS["vanilla"][1]["core"][1].pop("activate_sum")
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_a20_each_part_predicts_as_its_formula_says_newest_frame_first(tmp_path, name):
+    old, ours = VARIANTS[name]
+    config = {**PLAIN, **old}
+    model = {"name": "encoder", "readout": ENCODER["readout"], **ours}
+    new, (weights,), _ = imported(tmp_path, config, model, prefix="")  # a file of one dataset, weights as they are
+    agree(new, "m1_a", weights, config)
+
+
+def test_a20_the_newest_frames_that_had_no_effect_there_have_none_here(tmp_path):
+    new, _, _ = imported(tmp_path, WHOLE, ENCODER)
+    inputs = torch.randn(1, 1, new.history + 1, SIZE, SIZE).requires_grad_()
+    new("m1_a", inputs, {"behavior": torch.randn(1, new.history + 1, 2)}).sum().backward()
+    energy = inputs.grad.square().sum(dim=(0, 1, 3, 4)).flip(0)  # by lag
+    assert not energy[:2].any()
+    assert energy[3:-1].all()  # the window is 0 at its ends
+
+
+@pytest.mark.parametrize("transform", ["scale", "affine"])
+@pytest.mark.parametrize("sigma", [-8.0, -2.0, 0.3, 2.5])  # before the softplus: none, two taps, many
+@pytest.mark.parametrize("scale", [-0.5, 1.5])  # before the softplus: below 1 and above
+def test_a21_the_blur_of_the_old_adapter_moves_by_a_pixel_here_too(transform, sigma, scale):
+    options = AffineOptions(grid_size=GRID, transform=transform, compat="visioncore")
+    facts = AdapterFacts((2, 12, 10), recording(shape=(2, 12, 10)))
+    module = Affine(options, facts).double()
+    weights = {
+        "adapter.log_sigma": torch.tensor(sigma, dtype=torch.float64),
+        "adapter.log_scale": torch.tensor([scale, 0.7], dtype=torch.float64),
+        "adapter.affine": torch.tensor([[1.2, 0.3, 0.1], [-0.2, 0.9 + scale / 4, -0.3]], dtype=torch.float64),
+    }
+    model = OldModel.read({**WHOLE, "adapter": {"type": "adapter", "params": {"transform": transform}}}, "")
+    module.load_state_dict(adapter_weights(model, Taken(weights, "")))
+    windows = torch.randn(1, 2, 2, 12, 10, dtype=torch.float64)
+    expected = old_visioncore.adapted(weights, {"transform": transform, "grid_size": GRID}, windows)
+    torch.testing.assert_close(module(windows), expected)
+    loss = module(windows).square().sum()
+    loss.backward()
+    learns = module.log_sigma.grad is not None and bool(module.log_sigma.grad)
+    assert learns == (sigma > -8 or scale < 0)  # what never learned there can learn here, where there is a blur
+    ours = Affine(AffineOptions(grid_size=GRID, transform=transform), facts).double()
+    assert not torch.allclose(ours(windows), expected, atol=1e-3)
+
+
+def test_a19_filters_are_imported_as_they_were_applied_whatever_their_initialiser_said(tmp_path):
+    new, weights, _ = imported(tmp_path, WHOLE, ENCODER)
+    given = weights[0]["frontend.temporal_conv.conv.parametrizations.weight.original"].flatten(1)
+    window = (torch.sin(torch.pi * torch.arange(5, dtype=torch.float64) / 4) ** 2).clamp(min=0) ** 0.25
+    applied = new.model.core[0].kernel().flatten(1).double()
+    torch.testing.assert_close(applied.flip(1)[:, 2:], given * window, rtol=1e-5, atol=1e-6)
+
+
+def test_a24_a_film_of_the_old_start_is_imported_as_it_is_though_it_is_no_identity(tmp_path):
+    path = tmp_path / "old.ckpt"
+    old_file(path, WHOLE, 1)
+    payload = torch.load(path, weights_only=True)
+    state = payload["state_dict"]
+    for part, value in (("scale_layer.weight", 1.0), ("scale_layer.bias", 0.0), ("shift_layer.weight", 0.0)):
+        state[f"model.modulator.{part}"].fill_(value)
+    torch.save(payload, path)
+    with pytest.warns(DeprecationWarning, match=PAST):
+        import_checkpoint(path, run_of(ENCODER, 1), tmp_path / "new.ckpt", num_lags=LAGS)
+    weights = {name.removeprefix("model."): value.double() for name, value in state.items()}
+    agree(load(tmp_path / "new.ckpt"), "m1_a", weights, WHOLE)
+
+
+def changed(path, value):
+    config = copy.deepcopy(WHOLE)
+    inner = config
+    for key in path[:-1]:
+        inner = inner[key]
+    inner[path[-1]] = value
+    return config
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        (("recurrent",), {"type": "gru"}, "a22: never trained"),
+        (("recurrent",), {"type": "convgru", "params": {"n_layers": 2}}, "n_layers"),
+        (("recurrent",), {"type": "convgru"}, "behind the modulator 'film'"),
+        (("frontend", "params", "split_MP"), True, "steerable pyramid"),
+        (("frontend", "params", "aa_window"), "kaiser", "only 'hann'"),
+        (("frontend",), {"type": "da"}, "'da' is none of"),
+        (("convnet", "type"), "densenet", "'densenet' is none of"),
+        (("convnet", "params", "stem_config", "norm_type"), "rms", "at each pixel"),
+        (("convnet", "params", "stem_config", "norm_type"), "grn", "statistics over all frames"),
+        (("convnet", "params", "stem_config", "pool_params"), {"type": "max", "kernel_size": 2}, "pools over frames"),
+        (("convnet", "params", "stem_config", "conv_params", "padding"), [0, 1, 1], "repeated the pixels"),
+        (("convnet", "params", "stem_config", "conv_params", "stride"), 2, "only 1 is"),
+        (("modulator",), {"type": "stn"}, "'stn' is none of"),
+        (("history_encoder",), {"type": "mlp"}, "history_encoder.type"),
+        (("output_activation",), "none", "added to the logarithm"),
+    ],
+)
+def test_what_cannot_be_exact_is_refused_by_its_key(path, value, message):
+    OldModel.read(WHOLE, "old.ckpt")
+    with pytest.raises(CheckpointError, match=message.removeprefix("a22: ")) as caught:
+        OldModel.read(changed(path, value), "old.ckpt")
+    assert path[0] in str(caught.value)
+
+
+def refused(tmp_path, kind, match, model=ENCODER, data=None, **arguments):
+    arguments = {"num_lags": LAGS, **arguments}
+    with pytest.warns(DeprecationWarning, match=PAST), pytest.raises(kind, match=match) as caught:
+        import_checkpoint(tmp_path / "old.ckpt", run_of(model, 1, **(data or {})), tmp_path / "new.ckpt", **arguments)
+    assert not (tmp_path / "new.ckpt").exists()
+    return str(caught.value)
+
+
+def test_options_that_the_weights_need_otherwise_are_all_told_with_what_to_write(tmp_path):
+    old_file(tmp_path / "old.ckpt", WHOLE, 1)
+    model = copy.deepcopy(ENCODER)
+    model["core"][0]["kernel_size"] = 5
+    model["core"][1]["activation"] = "relu"
+    model["adapter"].pop("compat")
+    model["modulator"]["hidden"] = [5, 4]
+    text = refused(tmp_path, CheckpointError, "model.adapter.compat", model=model)
+    for key, needed in (
+        ("core.frontend.kernel_size", "7"), ("core.stem.activation", "split_relu"), ("modulator.hidden", r"[5]"),
+    ):  # fmt: skip
+        assert f"model.{key}" in text
+        assert f"write {needed}" in text
+    refused(
+        tmp_path, CheckpointError, "has one", model={key: value for key, value in ENCODER.items() if key != "baseline"}
+    )
+    refused(tmp_path, CheckpointError, "too few", num_lags=6)
+    refused(tmp_path, CheckpointError, "no session is called 'm1_a'", sessions=["m1_b"])
+
+
+def test_b13_another_number_of_units_is_told_by_session_and_both_numbers(tmp_path):
+    old_file(tmp_path / "old.ckpt", WHOLE, 1)
+    refused(
+        tmp_path,
+        CheckpointError,
+        f"readout of 'm1_a' has {UNITS} units, and its recording has 5",
+        data={"num_units": 5},
+    )
+
+
+def test_a23_a_run_without_behavior_cannot_take_a_model_that_needs_it(tmp_path):
+    old_file(tmp_path / "old.ckpt", WHOLE, 1)
+    refused(tmp_path, ConfigError, "behavior", data={"side": []})
+
+
+def test_b13_a_frozen_core_file_needs_its_model_file_and_a_core_alone_is_refused(tmp_path):
+    (weights,) = old_file(tmp_path / "old.ckpt", WHOLE, 1, hyper="none")
+    refused(tmp_path, CheckpointError, "give it with --model")
+    (tmp_path / "model.yaml").write_text(yaml.safe_dump(WHOLE))
+    out = tmp_path / "whole.ckpt"
+    with pytest.warns(DeprecationWarning, match=PAST):
+        import_checkpoint(
+            tmp_path / "old.ckpt", run_of(ENCODER, 1), out, num_lags=LAGS, model_file=tmp_path / "model.yaml"
+        )
+    agree(load(out), "m1_a", weights, WHOLE)
+    payload = torch.load(tmp_path / "old.ckpt", weights_only=True)
+    left = {name: value for name, value in payload["state_dict"].items() if "model.readout" not in name}
+    torch.save({**payload, "state_dict": left}, tmp_path / "old.ckpt")
+    refused(tmp_path, CheckpointError, "a core alone", model_file=tmp_path / "model.yaml")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda state: state.pop("model.convnet.layers.1.main_block.components.norm.running_var"), "the file lacks it"),
+        (lambda state: state.update({"model.convnet.layers.9.x": torch.ones(1)}), "nothing takes: convnet.layers.9.x"),
+        (lambda state: state.update({"model.other": torch.ones(1)}), "nothing takes: model.other"),
+        (lambda state: state.update({"model.modulator.shift_layer.bias": torch.ones(4)}), "do not fit each other"),
+        (lambda state: state["model.convnet.layers.0.components.act.ongain"].fill_(2), "split ReLU is not 1"),
+        (lambda state: state["model.readout.std"].fill_(1e-3), "write `min_std"),
+    ],
+)
+def test_no_tensor_is_left_out_or_made_up(tmp_path, change, message):
+    old_file(tmp_path / "old.ckpt", WHOLE, 1)
+    payload = torch.load(tmp_path / "old.ckpt", weights_only=True)
+    change(payload["state_dict"])
+    torch.save(payload, tmp_path / "old.ckpt")
+    refused(tmp_path, UserError, message)
+
+
+def test_the_command_writes_what_evaluation_and_transfer_take(tmp_path, capsys):
+    weights = old_file(tmp_path / "old.ckpt", WHOLE, 2)
+    run = {**run_of(ENCODER), "run": {"dir": str(tmp_path / "run")}}
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump(run))
+    words = ["import-checkpoint", tmp_path / "old.ckpt", "--run", tmp_path / "run.yaml", "--lags", LAGS,
+             "--sessions", "m1_a", "m2_a", "-o", tmp_path / "new.ckpt"]  # fmt: skip
+    assert main([str(word) for word in words]) == 0
+    told = capsys.readouterr()
+    assert "missing: 0" in told.out
+    assert "unexpected: 0" in told.out
+    assert main([str(word) for word in words]) == 2  # nothing is replaced
+    capsys.readouterr()
+    assert main(["checkpoint", "inspect", str(tmp_path / "new.ckpt")]) == 0
+    moved = {**run, "transfer": {"from": str(tmp_path / "new.ckpt"), "parts": ["core", "adapters"], "freeze": ["core"]}}
+    result = train(resolve(moved), quiet=True)
+    trained = load(result.run_dir / "checkpoints" / "last.ckpt")
+    new = load(tmp_path / "new.ckpt")
+    assert torch.equal(trained.model.core[0].weight, new.model.core[0].weight)
+    found = evaluate(result.run_dir, checkpoint=str(tmp_path / "new.ckpt"))["validation"]
+    assert found["bits_per_spike"].scalars
+    agree(new, "m2_a", weights[1], WHOLE)
