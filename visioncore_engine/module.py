@@ -74,6 +74,13 @@ class TrainingModule(pl.LightningModule):
         self.results: dict[str, Result] = {}
         self.scores: dict[str, float] = {}
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute; what Lightning sets around each of its hooks, without asking whether it is a parameter."""
+        if name == "_current_fx_name":
+            self.__dict__[name] = value
+        else:
+            super().__setattr__(name, value)
+
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return the optimizer; its rates are set by `training_step`, no scheduler is registered with Lightning."""
         return self.parts.optimizer
