@@ -75,8 +75,11 @@ class TrainingModule(pl.LightningModule):
         self.scores: dict[str, float] = {}
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Set an attribute; what Lightning sets around each of its hooks, without asking whether it is a parameter."""
-        if name == "_current_fx_name":
+        """Set an attribute; one that is there and is given plain values is set without nn.Module's questions.
+
+        Lightning names the current hook here, some twenty times in a step.
+        """
+        if name in self.__dict__ and not isinstance(value, (nn.Module, Tensor)):
             self.__dict__[name] = value
         else:
             super().__setattr__(name, value)
