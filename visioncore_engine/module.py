@@ -74,6 +74,16 @@ class TrainingModule(pl.LightningModule):
         self.results: dict[str, Result] = {}
         self.scores: dict[str, float] = {}
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute; one that is there and is given plain values is set without nn.Module's questions.
+
+        Lightning names the current hook here, some twenty times in a step.
+        """
+        if name in self.__dict__ and not isinstance(value, (nn.Module, Tensor)):
+            self.__dict__[name] = value
+        else:
+            super().__setattr__(name, value)
+
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return the optimizer; its rates are set by `training_step`, no scheduler is registered with Lightning."""
         return self.parts.optimizer

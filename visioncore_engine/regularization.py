@@ -36,7 +36,7 @@ class ActiveRegularizer:
 
         Returns the penalty where it was needed for that.
         """
-        gradients = {name: parameter.grad for name, parameter in touched.items() if parameter.grad is not None}
+        gradients = {name: own for name, parameter in touched.items() if (own := parameter.grad) is not None}
         closed: Callable[..., None] | None = getattr(self.regularizer, "add_gradients", None)
         if closed is not None:
             closed(touched, gradients, strength)

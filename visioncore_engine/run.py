@@ -229,11 +229,12 @@ def _train_here(
         if saved and first:
             check_callbacks(trainer, saved[1])
         own_signals(trainer)
+        loader = train_loader(parts, trainer)
         measured = nullcontext() if profile is None else profile.measuring()
         with measured, flagged_signals(module), _told_when_stopped(entry.launcher, module, first=first):
             trainer.fit(
                 module,
-                train_dataloaders=train_loader(parts, trainer),
+                train_dataloaders=loader,
                 val_dataloaders=EvaluationLoader(
                     parts.validation,
                     run.loader.evaluation_batch_size,
@@ -245,6 +246,8 @@ def _train_here(
                 ckpt_path=str(saved[0]) if saved else None,
                 weights_only=True,
             )
+    if loader.chosen:
+        record["batches"] = loader.chosen
     if profile is not None:
         record["profile"] = profile.summary(module.global_step - (saved[1]["global_step"] if saved else 0))
     watchdog.stop()  # nobody waits for what follows, and it may take its time

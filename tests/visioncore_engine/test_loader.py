@@ -13,7 +13,7 @@ from toy_parts import ToyData, ToySampler
 
 from visioncore_engine.contracts import DatasetFacts, Encoding, SamplerFacts
 from visioncore_engine.data.index import build_index, gather, share
-from visioncore_engine.data.loader import EvaluationLoader, PlanLoader
+from visioncore_engine.data.loader import HAND_OVER, EvaluationLoader, PlanLoader
 from visioncore_engine.errors import DataError
 from visioncore_engine.options import SamplerOptions
 
@@ -63,9 +63,11 @@ def test_reading_ahead_and_resuming_change_nothing(index):
     assert [rows(step) for step in loader(index, start=(4, 0))] != plain
 
 
-@pytest.mark.parametrize(("reads", "ahead"), [((9.0, 1e-4, 1e-4, 9.0), False), ((1e-4, 1e-3, 1e-3, 1e-4), True)])
-def test_what_is_read_faster_than_handed_over_is_read_in_the_step(index, monkeypatch, reads, ahead):
-    """The first read, and one that was disturbed, do not decide; a short epoch leaves it to the next."""
+@pytest.mark.parametrize(("quick", "slow", "ahead"), [(3, 2, False), (2, 3, True)])
+def test_what_is_read_faster_than_handed_over_is_read_in_the_step(index, monkeypatch, quick, slow, ahead):
+    """The first read, and those that were disturbed, do not decide; a short epoch leaves it to the next."""
+    first = 0.0 if ahead else 9.0  # would decide otherwise, if it counted
+    reads = [first, *[9.0] * slow, *[HAND_OVER / 2] * quick]
     ticks = iter([tick for read in reads for tick in (0.0, read)])
     made = loader(index, prefetch="auto", clock=lambda: next(ticks))
     readers = []
@@ -75,9 +77,13 @@ def test_what_is_read_faster_than_handed_over_is_read_in_the_step(index, monkeyp
     for start in ((0, 3), (1, 0)):  # 3 steps, then 6
         made._start = plain._start = lambda start=start: start
         assert [rows(step) for step in made] == [rows(step) for step in plain]
-    assert not any(name.startswith("visioncore-loader") for name in readers[:4])
-    assert [name.startswith("visioncore-loader") for name in readers[4:]] == [ahead] * 5
+    in_the_thread = [name.startswith("visioncore-loader") for name in readers]
+    assert in_the_thread == [False] * 6 + [ahead] * 3
     assert next(ticks, None) is None  # nothing is measured any longer
+    assert made.chosen.startswith(
+        "read 2 steps ahead:" if ahead else "read in the step: the first batches took 0.15 ms"
+    )
+    assert not plain.chosen
 
 
 def test_where_an_epoch_starts_is_asked_at_the_first_next_not_at_iter(index):

@@ -1,13 +1,17 @@
-"""How often a step waits for the device: a number that is read on the host is one `aten._local_scalar_dense`."""
+"""What a step leaves out. A number that is read on the host, and waits for the device, is a `_local_scalar_dense`."""
 
 from __future__ import annotations
+
+from collections import Counter
 
 import pytest
 import torch
 import toy_plugin
+from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from visioncore_engine import resolve, train
+from visioncore_engine.module import TrainingModule
 
 RUN = {
     "seed": 5,
@@ -35,6 +39,16 @@ class Reads(TorchDispatchMode):
         return function(*args, **(kwargs or {}))
 
 
+def run_of(num_steps, micros=1):
+    return {
+        **RUN,
+        "sampler": {**RUN["sampler"], "batches_per_epoch": num_steps},
+        "optimizer": {"name": "toy_adamw", "lr": 0.01, "clip": 1.0, "accumulate": micros},
+        "loader": {"prefetch": 2},  # another thread's modes are its own
+        "run": {"dir": f"{num_steps}-{micros}"},
+    }
+
+
 def reads(monkeypatch, num_steps, micros):
     mode = Reads()
     step = torch.optim.AdamW.step
@@ -46,15 +60,8 @@ def reads(monkeypatch, num_steps, micros):
 
     with monkeypatch.context() as patch:
         patch.setattr(torch.optim.AdamW, "step", aside)
-        run = {
-            **RUN,
-            "sampler": {**RUN["sampler"], "batches_per_epoch": num_steps},
-            "optimizer": {"name": "toy_adamw", "lr": 0.01, "clip": 1.0, "accumulate": micros},
-            "loader": {"prefetch": 2},  # another thread's modes are its own
-            "run": {"dir": f"{num_steps}-{micros}"},
-        }
         with mode:
-            train(resolve(run, plugin_files=[toy_plugin.__file__]), quiet=True)
+            train(resolve(run_of(num_steps, micros), plugin_files=[toy_plugin.__file__]), quiet=True)
     return mode.num
 
 
@@ -62,3 +69,42 @@ def reads(monkeypatch, num_steps, micros):
 def test_a_step_reads_the_loss_of_each_micro_batch_and_one_norm_and_nothing_else(monkeypatch, tmp_path, micros):
     monkeypatch.chdir(tmp_path)
     assert reads(monkeypatch, 9, micros) - reads(monkeypatch, 4, micros) == 5 * (micros + 1)
+
+
+def test_no_step_sets_an_attribute_of_the_module_by_way_of_nn_module(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    slow = nn.Module.__setattr__
+
+    def names(num_steps):
+        seen = []
+
+        def count(self, name, value):
+            seen.append(name)
+            slow(self, name, value)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(nn.Module, "__setattr__", count)
+            train(resolve(run_of(num_steps), plugin_files=[toy_plugin.__file__]), quiet=True)
+        return Counter(seen)
+
+    assert names(9) - names(4) == Counter()
+
+
+def test_attributes_of_the_module_stay_what_nn_module_makes_of_them():
+    class Other(TrainingModule):
+        def __init__(self):
+            nn.Module.__init__(self)
+
+    made = Other()
+    made.plain = 1
+    made.plain = nn.Linear(2, 2)
+    assert dict(made.named_children()) == {"plain": made.plain}
+    made.plain = None
+    assert made.plain is None
+    assert "plain" not in vars(made)
+    made.other = None
+    made.other = nn.Parameter(torch.ones(1))
+    assert dict(made.named_parameters()) == {"other": made.other}
+    made.register_buffer("third", torch.ones(1))
+    made.third = torch.zeros(1)
+    assert dict(made.named_buffers()) == {"third": made.third}

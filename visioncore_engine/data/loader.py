@@ -14,7 +14,6 @@ import numpy as np
 
 from visioncore_engine.contracts import Batch, Index, Position, Sampler, Source
 from visioncore_engine.data.index import Dtype, gather, owners, read, share
-from visioncore_engine.tracing import trace
 
 __all__ = ["AHEAD", "HAND_OVER", "EvaluationLoader", "PlanLoader", "PlanStep", "Prefetch"]
 
@@ -27,7 +26,7 @@ AHEAD = 2
 HAND_OVER = 3e-4
 """Seconds that a step may lose where a thread hands it a batch: waking, waiting for the interpreter, a `Future`."""
 
-_NUM_MEASURED = 4  # reads; the first warms up and does not count
+_NUM_MEASURED = 6  # reads; the first warms up and does not count
 
 
 @dataclass
@@ -68,6 +67,11 @@ class PlanLoader:
         This process among all.
     clock
         Seconds, from any start.
+
+    Attributes
+    ----------
+    chosen
+        How ``auto`` reads, and why; empty before it is known, and where the run file says.
     """
 
     def __init__(
@@ -87,6 +91,7 @@ class PlanLoader:
     ) -> None:
         self._send, self._clock = send, clock
         self._measured: list[float] = []  # seconds that the first reads took
+        self.chosen = ""
         self._index, self._sampler = index, sampler
         self._accumulate, self._prefetch, self._start = accumulate, prefetch, start
         self._weigh, self._dtype = weigh, dtype
@@ -116,7 +121,7 @@ class PlanLoader:
             cost = statistics.median(self._measured[1:])
             self._prefetch = 0 if cost <= HAND_OVER else AHEAD
             where = f"{AHEAD} steps ahead" if self._prefetch else "in the step"
-            trace(f"a training batch is read in {1000 * cost:.2f} ms: the others are read {where}")
+            self.chosen = f"read {where}: the first batches took {1000 * cost:.2f} ms"
         return read
 
     def _read_ahead(self, epoch: int, steps: Iterator[int], num_ahead: int) -> Iterator[PlanStep]:

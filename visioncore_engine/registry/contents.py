@@ -6,9 +6,6 @@ RECORD, the files of the package; of a single file the file. The same files give
 
 from __future__ import annotations
 
-import base64
-import csv
-import hashlib
 import importlib.util
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -82,6 +79,8 @@ def _specification(module: str, goes_on: Callable[[ModuleSpec], bool]) -> Module
 
 def _recorded(distribution: str) -> list[tuple[str, Path, str]]:
     """Files that a wheel brought: name, place, and the digest that it promised; none where no RECORD says."""
+    import csv  # needed for locks and records only: a listing does without
+
     import importlib_metadata
 
     try:
@@ -103,6 +102,8 @@ def _is_code(file: PurePosixPath) -> bool:
 
 
 def _promised(hashed: str) -> str:
+    import base64
+
     algorithm, _, value = hashed.partition("=")
     return base64.urlsafe_b64decode(f"{value}=").hex() if algorithm == "sha256" else ""
 
@@ -129,6 +130,8 @@ def _files(root: Path) -> Iterator[Path]:
 
 
 def _digest(path: Path) -> str:
+    import hashlib
+
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -137,5 +140,7 @@ def _digest(path: Path) -> str:
 
 
 def _combined(rows: Iterable[tuple[str, str]]) -> str:
+    import hashlib
+
     text = "".join(f"{name} {digest}\n" for name, digest in sorted(rows))
     return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"

@@ -14,6 +14,7 @@ from typing import Any
 
 from visioncore_engine.errors import PluginError, Problem
 from visioncore_engine.hookspecs import ENTRY_POINT_GROUP
+from visioncore_engine.registry.installed import installed_points
 from visioncore_engine.registry.loading import Found, load
 from visioncore_engine.registry.lookup import Registry
 from visioncore_engine.registry.plugin import Plugin, normalised
@@ -88,9 +89,7 @@ def discover(
 
 def _installed(entry_points: Iterable[Any] | None) -> list[_Candidate]:
     if entry_points is None:
-        import importlib_metadata
-
-        entry_points = importlib_metadata.entry_points(group=ENTRY_POINT_GROUP)
+        entry_points = installed_points(ENTRY_POINT_GROUP)
     # An editable install can leave one entry point twice; one name from two distributions is kept, and shown.
     unique = {(point.name, point.value, getattr(point.dist, "name", "")): point for point in entry_points}
     return sorted(map(_from_entry_point, unique.values()), key=_order)
