@@ -15,6 +15,7 @@ PUBLIC = {
     "data",
     "errors",
     "hookspecs",
+    "importing",
     "launch",
     "listing",
     "options",

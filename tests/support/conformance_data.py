@@ -48,6 +48,8 @@ RESIDUAL = {
     "activate_sum": False,
     "stride": [2, 1, 1],
 }
+OLD = {"compat": Given("visioncore", norm="none", compat="none", channels=[4])}
+OLD_UNIT = {"compat": Given("visioncore", unroll="per_prediction", compat="none")}
 KERNELS = {"bands": 1.0, "window_power": Given(2.0, window="time", window_power=1.0)}
 ENCODER = {
     "adapter": {"name": "affine", "grid_size": 5},
@@ -432,10 +434,11 @@ def simulated_scene(case: Case) -> EvaluatorScene:
 
 CASES: tuple[Case, ...] = (
     Case("adapter", "affine", options={"grid_size": 4}),
-    Case("stage", "conv3d", options=CONVOLUTION, variants=LAYERS),
-    Case("stage", "resnet3d", options={**CONVOLUTION, "channels": [4, 2, 2]}, variants=RESIDUAL),
+    Case("stage", "conv3d", options=CONVOLUTION, variants={**LAYERS, **OLD}),
+    Case("stage", "resnet3d", options={**CONVOLUTION, "channels": [4, 2, 2]}, variants={**RESIDUAL, **OLD}),
     Case("stage", "densenet3d", options={**CONVOLUTION, "channels": [4, 2, 2]}, variants={**LAYERS, **POOLS}),
     Case("stage", "learnable_temporal", variants=KERNELS),
+    Case("stage", "conv_gru", variants=OLD_UNIT),
     Case(
         "stage",
         "temporal_basis",
@@ -472,7 +475,12 @@ CASES: tuple[Case, ...] = (
     ),
     Case("modulator", "gain", variants={"inputs": ["eyepos"]}),
     Case("modulator", "shifter", variants={"inputs": ["behavior"]}),
-    Case("modulator", "conv_gru", options={"hidden_channels": 3, "burn_in": 3}, variants={"inputs": ["eyepos"]}),
+    Case(
+        "modulator",
+        "conv_gru",
+        options={"hidden_channels": 3, "burn_in": 3},
+        variants={"inputs": ["eyepos"], **OLD_UNIT},
+    ),
     Case(
         "modulator",
         "predictive_coding",

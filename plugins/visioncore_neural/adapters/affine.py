@@ -90,9 +90,8 @@ class Affine(nn.Module):
         return torch.unflatten(sampled, 1, inputs.shape[1:3])
 
     def _kernel_of_visioncore(self, log_sigma: Tensor) -> Tensor:
-        with torch.no_grad():
-            scale = self.theta.min() if self.theta.ndim == 1 else torch.linalg.svdvals(self.theta[:, :2]).min()
-            least = 0.44 * (1 / scale - 1).clamp(min=0)
+        scale = self.theta.min() if self.theta.ndim == 1 else torch.linalg.svdvals(self.theta[:, :2]).min()
+        least = 0.44 * (1 / scale - 1).clamp(min=0)
         sigma = (least**2 + log_sigma.exp() ** 2).sqrt()
         if sigma < _NO_BLUR:
             return torch.ones_like(self._x[:1])

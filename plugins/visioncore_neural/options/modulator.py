@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from visioncore_engine.options import Choice, Options, Slot
-from visioncore_neural.options.recurrent import ConvGRUOptions
+from visioncore_neural.options.recurrent import ConvGRUOptions, ConvGRUUnitOptions
 
 __all__ = [
     "ChainOptions",
@@ -64,8 +64,10 @@ class ConvGRUModulatorOptions(SideOptions, ConvGRUOptions):
     num_embedding: int = Field(16, ge=1, description="channels of the embedding of the side inputs")
 
 
-class PredictiveCodingOptions(ConvGRUModulatorOptions):
+class PredictiveCodingOptions(SideOptions, ConvGRUUnitOptions):
     """What the features before a frame and behavior up to it do not foretell of its features."""
+
+    num_embedding: int = Field(16, ge=1, description="channels of the embedding of the side inputs")
 
     output: Literal["error", "actual_and_error"] = Field(
         "actual_and_error", description="what is passed on: the error of the prediction, or the features and the error"
@@ -73,12 +75,6 @@ class PredictiveCodingOptions(ConvGRUModulatorOptions):
     weight: float = Field(
         0.1, ge=0, description="weight of the mean squared error in the loss; it is logged as train/auxiliary"
     )
-
-    @model_validator(mode="after")
-    def _no_compat(self) -> PredictiveCodingOptions:
-        if self.compat != "none":
-            raise ValueError("`compat` is for weights that are imported, and those of predictive coding cannot be")
-        return self
 
 
 class ChainOptions(Options):

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from visioncore_engine.options import Options
 
-__all__ = ["ConvGRUOptions", "GRUOptions", "LSTMOptions", "RecurrentOptions", "SequenceOptions"]
+__all__ = ["ConvGRUOptions", "ConvGRUUnitOptions", "GRUOptions", "LSTMOptions", "RecurrentOptions", "SequenceOptions"]
 
 
 class RecurrentOptions(Options):
@@ -23,26 +23,41 @@ class RecurrentOptions(Options):
     )
 
 
-class ConvGRUOptions(RecurrentOptions):
-    """Convolutional gated recurrent unit over time."""
+class ConvGRUUnitOptions(RecurrentOptions):
+    """Options of everything that holds a convolutional gated recurrent unit."""
 
     kernel_size: int = Field(3, ge=1, description="odd size of the kernels in space; axes with a single pixel get 1")
+
+    @property
+    def newest_first(self) -> bool:
+        """Whether a prediction's frames are run through from the newest to the oldest."""
+        return False
+
+    @model_validator(mode="after")
+    def _odd(self) -> ConvGRUUnitOptions:
+        if self.kernel_size % 2 == 0:
+            raise ValueError("`kernel_size` must be odd: an even kernel shifts the picture")
+        return self
+
+
+class ConvGRUOptions(ConvGRUUnitOptions):
+    """Convolutional gated recurrent unit over time."""
+
     compat: Literal["none", "visioncore"] = Field(
         "none",
         description="'visioncore' is for imported weights: a prediction's frames are run through newest first, each "
         "with the side inputs of the predicted frame; needs `unroll: per_prediction`",
     )
 
+    @property
+    def newest_first(self) -> bool:
+        """Whether a prediction's frames are run through from the newest to the oldest."""
+        return self.compat != "none"
+
     @model_validator(mode="after")
     def _restarts(self) -> ConvGRUOptions:
         if self.compat != "none" and self.unroll != "per_prediction":
             raise ValueError("`compat: visioncore` needs `unroll: per_prediction`")
-        return self
-
-    @model_validator(mode="after")
-    def _odd(self) -> ConvGRUOptions:
-        if self.kernel_size % 2 == 0:
-            raise ValueError("`kernel_size` must be odd: an even kernel shifts the picture")
         return self
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from visioncore_engine.contracts import StageFacts
-from visioncore_neural.options.recurrent import ConvGRUOptions
+from visioncore_neural.options.recurrent import ConvGRUUnitOptions
 from visioncore_neural.stages.unrolling import per_prediction
 
 __all__ = ["ConvGRU"]
@@ -30,14 +30,14 @@ class ConvGRU(nn.Module):
         As every stage.
     """
 
-    def __init__(self, options: ConvGRUOptions, facts: StageFacts) -> None:
+    def __init__(self, options: ConvGRUUnitOptions, facts: StageFacts) -> None:
         super().__init__()
         channels, height, width = facts.in_shape
         hidden = self._hidden = options.hidden_channels
         kernel = (options.kernel_size if height > 1 else 1, options.kernel_size if width > 1 else 1)
         padding = (kernel[0] // 2, kernel[1] // 2)
         self._restart = options.unroll == "per_prediction"
-        self._newest_first = options.compat != "none"
+        self._newest_first = options.newest_first
         self.out_shape = (hidden, height, width)
         self.history = options.burn_in if self._restart else 0
         self.burn_in = 0 if self._restart else options.burn_in
