@@ -26,7 +26,9 @@ def build(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], int
     parser.add_argument(
         "--run", type=Path, nargs="+", required=True, metavar="RUN.yaml", help="run whose model it becomes"
     )
-    parser.add_argument("--lags", type=int, required=True, help="frames of the stimulus that its data served")
+    parser.add_argument(
+        "--lags", type=int, required=True, metavar="N", help="frames of the stimulus that its data served"
+    )
     parser.add_argument(
         "--sessions", nargs="+", default=[], metavar="NAME", help="what it was trained with, in that order"
     )
