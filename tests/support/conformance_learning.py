@@ -54,6 +54,7 @@ CASES = (
         options={"warmup": 0.5},
         scene=lambda _case: SamplerScene(frequencies=by_contrast),
     ),
+    Case("regularizer", "group_lasso", options={"groups": "filter"}),
     Case("regularizer", "laplacian", options={"axes": [-2]}, variants={"axes": [0]}),
     Case("regularizer", "clamp", options={"min": -0.5, "max": 0.5}),
     Case("regularizer", "proximal_l1", inert={"rates": "no optimizer has moved the weights of the scene"}),
