@@ -161,11 +161,8 @@ SURVIVORS = {
     "evaluator:ground_truth: sum in single precision: np.float64": f"{_THE_SAME} to seven digits of a pixel",
     "evaluator:ground_truth: sum in single precision: np.float64 (again)": f"{_THE_SAME} to seven digits of a pixel",
     "evaluator:units: sum in single precision: responses.double()": f"{_THE_SAME}: counts below 2^24 are exact",
-    "evaluator:units: sum in single precision: torch.float64": f"{_THE_SAME}: zeros take the dtype beside them",
     "evaluator:units: take the first only: for result in results.values()": "where the run has no such score, it is "
     "computed; tests/visioncore_neural/test_evaluators.py knows that the run's own is taken",
-    "loss:poisson: drop a mask: torch.where(valid, counts.to(dtype), one)": f"{_THE_SAME}: rates are masked before and "
-    "losses after, so that masked counts reach neither sum nor gradient",
     "metric:cc_max: sum in single precision: np.float64": f"{_THE_SAME}: numbers of frames are small and whole",
     "metric:cc_norm: sum in single precision: np.float64": f"{_THE_SAME}: numbers of frames are small and whole",
     "metric:single_trial_correlation: sum in single precision: torch.float64": f"{_THE_SAME}: zeros take the dtype of "

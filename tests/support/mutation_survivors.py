@@ -30,4 +30,37 @@ SURVIVORS: dict[str, str] = {
     "evaluator:residuals: take the first only: for (group, output) in zip(batch.groups, outputs, strict=True)": (
         f"{_THE_SAME}: an evaluation reads one group at a time"
     ),
+    **{
+        f"callback:{callback}: take the first only: for {loop}": "what is tracked goes to loggers, "
+        "and the scene has none; tests/visioncore_common/test_measuring_callbacks.py reads it"
+        for callback, loop in (
+            ("curriculum_log", "(name, value) in self._sampler.curriculum(position).items()"),
+            ("epoch_summary", "(name, value) in scores.items()"),
+            ("gradient_norms", "(name, parameter) in module.named_parameters()"),
+            ("gradient_norms", "(part, gradients) in parts.items()"),
+        )
+    },
+    "callback:model_logging: sum in single precision: mask()[:num_units].double()": f"{_THE_SAME} to seven digits",
+    "callback:model_logging: take the first only: for (name, rows) in pictures.items()": "the scene's model "
+    "has nothing to draw; tests/visioncore_neural/test_model_logging.py does",
+    "evaluator:grating_tuning: sum in single precision: np.float64": f"{_THE_SAME} to seven digits",
+    "evaluator:grating_tuning: sum in single precision: np.float64 (again)": f"{_THE_SAME} to seven digits",
+    "evaluator:grating_tuning: take the first only: for (name, size) in group.side.items()": (
+        "the scene has one side input"
+    ),
+    "evaluator:spike_triggered_average: take the first only: for (index, unit) in "
+    "enumerate(response_task(group)[1].ids)": (
+        "which units have a row nobody else can know; tests/visioncore_neural/test_triggered.py does of this one"
+    ),
+    "evaluator:units: sum in single precision: rates.double()": f"{_THE_SAME} to seven digits",
+    "loss:gaussian: ignore an option: options.rate_floor": "every mean training response is above it",
+    "loss:negative_binomial: sum in single precision: (log_rates + log_dispersion).double()": (
+        f"{_THE_SAME} to seven digits"
+    ),
+    "loss:negative_binomial: sum in single precision: counts.double()": f"{_THE_SAME}: counts below 2^24 are exact",
+    "modulator:conv_gru: ignore an option: options.compat": "the other half of the option still acts",
+    "regularizer:laplacian: take the first only: for axis in self._axes": "the scene bends weights along one axis; "
+    "the tests of visioncore_common bend them along two",
+    "sampler:contrast_weighted: take the first only: for group in np.unique(groups)": "what is told of a curriculum no "
+    "law asks for; tests/visioncore_neural/test_samplers.py does",
 }
