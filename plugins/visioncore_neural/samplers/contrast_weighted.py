@@ -36,12 +36,12 @@ class ContrastWeighted:
         self._index, self._seed, self._warmup = facts.index, facts.seed, options.warmup
         self._items = batch_items(facts.index, options.batch_size)
         self._steps = steps_of_one_pass(facts.index.num_items, self._items, options.batches_per_epoch)
-        self._scores = [source.score("contrast") for source in facts.index.sources]
-        scored = zip(self._scores, facts.index.weights, strict=True)
+        scores = [source.score("contrast") for source in facts.index.sources]
+        scored = zip(scores, facts.index.weights, strict=True)
         self._blend = Blend([score * valid for score, valid in scored], facts.index.weights)
         if not self._blend.totals[0].sum() > 0:
             raise DataError(Problem(key="sampler", what="no training window has any contrast"))
-        self._mean = sum(float(score.sum()) for score in self._scores) / facts.index.num_items
+        self._mean = sum(float(score.sum()) for score in scores) / facts.index.num_items
 
     def steps_per_epoch(self) -> int:
         """Return the steps as asked, else as many as draw the number of all windows."""
@@ -64,5 +64,5 @@ class ContrastWeighted:
         drawn = np.empty(len(windows))
         for group in np.unique(groups):
             own = groups == group
-            drawn[own] = self._scores[group][windows[own] - self._index.offsets[group]]
+            drawn[own] = self._index.sources[group].score("contrast")[windows[own] - self._index.offsets[group]]
         return {"uniform": self.share(position), "contrast": float(drawn.mean()) / self._mean}
