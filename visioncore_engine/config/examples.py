@@ -47,8 +47,10 @@ def _fields(registry: Registry, model: type[BaseModel], depth: int) -> dict[str,
         if name in found:
             if field.is_required() and not found[name].default:
                 content[name] = _slot(registry, found[name], depth)
+        elif field.examples:  # of an optional one too: where one of several must be written
+            content[name] = field.examples[0]
         elif field.is_required():
-            content[name] = field.examples[0] if field.examples else _sample(registry, field, (), depth)
+            content[name] = _sample(registry, field, (), depth)
         else:
             content[name] = default_of(field)
     return content

@@ -41,7 +41,7 @@ class ClampOptions(RegularizerOptions):
     """Bounds that values are brought back to after each step."""
 
     strength: Scheduled = Field(1.0, description="part of the way back to the bound, 1 at most: a number or a schedule")
-    min: float | Schedule | None = Field(None, description="lower bound: a number or a schedule; 0 keeps values >= 0")
+    min: float | Schedule | None = Field(None, description="lower bound: a number or a schedule", examples=[0.0])
     max: float | Schedule | None = Field(None, description="upper bound: a number or a schedule")
 
     @model_validator(mode="after")
