@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from visioncore_engine.checkpoint import content_digest
 from visioncore_engine.config import Resolved
 from visioncore_engine.contracts import Result, Table
 from visioncore_engine.folder import write_text
@@ -75,7 +76,7 @@ class EvaluationCache:
         used = {(choice.plugin, choice.origin) for _, choice in self.resolved.choices()}
         plugins = [plugin for plugin in self.resolved.registry.plugins if (plugin.name, plugin.origin) in used]
         return {
-            "checkpoint": hashlib.sha256(self.checkpoint.read_bytes()).hexdigest(),
+            "checkpoint": content_digest(self.checkpoint),
             "fingerprints": self.fingerprints,
             "data": run.data.dump(),
             "metrics": [choice.dump() for choice in run.metrics],

@@ -27,7 +27,7 @@ from visioncore_engine.errors import CheckpointError, Problem, RunError, Storage
 from visioncore_engine.migration import FORMAT, carry_over
 from visioncore_engine.plain import unsafe_parts
 
-__all__ = ["FORMAT", "link_checkpoint", "read_as_written", "read_checkpoint", "write_checkpoint"]
+__all__ = ["FORMAT", "content_digest", "link_checkpoint", "read_as_written", "read_checkpoint", "write_checkpoint"]
 
 _PARTS: Mapping[str, type] = {
     "run": dict,
@@ -140,6 +140,12 @@ def _storage_message(path: Path, needed: int, error: OSError) -> str:
         f"storage failed: {path}: cannot write the checkpoint: {error.strerror} "
         f"(needs {needed} bytes, free {free}); the checkpoint before it is untouched"
     )
+
+
+def content_digest(path: Path) -> str:
+    """SHA-256 of a file, read piece by piece: a checkpoint need not fit into memory twice."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _sidecar(path: Path) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -15,7 +14,7 @@ from urllib.parse import unquote
 import torch
 from torch import Tensor, nn
 
-from visioncore_engine.checkpoint import read_checkpoint
+from visioncore_engine.checkpoint import content_digest, read_checkpoint
 from visioncore_engine.config.transfer import TransferOptions
 from visioncore_engine.contracts import GroupSpec
 from visioncore_engine.describe import compare_groups, groups_of
@@ -139,7 +138,7 @@ def transfer(
             own[name].copy_(there[name])
     dts = (before[0].dt, groups[0].dt)
     notes = _differences(payload["visioncore"], getattr(model, "history", None), dts, data, state)
-    return Transfer(str(path), hashlib.sha256(path.read_bytes()).hexdigest(), tuple(rows), tuple(notes))
+    return Transfer(str(path), content_digest(path), tuple(rows), tuple(notes))
 
 
 def freeze(model: nn.Module, patterns: Iterable[str]) -> None:
