@@ -12,7 +12,10 @@ from pydantic import ValidationError
 from torch import nn
 
 from visioncore_engine.contracts import ReadoutFacts
+from visioncore_neural.models.assembly import read
 from visioncore_neural.options.readout import GaussianMixtureOptions, GaussianOptions
+from visioncore_neural.readouts.gaussian import Gaussian
+from visioncore_neural.readouts.weighted import stacked
 
 
 def build(name="gaussian", shape=(4, 5, 7), num_units=3, *, seed=0, **options):
@@ -234,3 +237,49 @@ def test_drives_are_close_under_autocast(options):
 def test_a_start_below_the_floor_is_refused():
     with pytest.raises(ValidationError, match="must be larger than `min_std`"):
         GaussianOptions(init_std=0.01)
+
+
+NAMES = ["factorized", "gaussian", "gaussian_mixture", "pooled"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_products_as_one_are_those_of_each_recording(name):
+    readouts = [scattered(name=name, seed=seed) for seed in range(3)]
+    x = features(num_windows=6)
+    weights, biases = [own.weights() for own in readouts], [own.bias for own in readouts]
+    drives = stacked(readouts[0].rows(x), weights, biases)
+    for drive, readout, share in zip(drives, readouts, x.split(2), strict=True):
+        torch.testing.assert_close(drive, readout(share))
+    for own, used in zip(biases, (True, False, True), strict=True):  # a stacked parameter stays one of its own
+        (gradient,) = torch.autograd.grad(drives[0].sum() + drives[2].sum(), own, retain_graph=True)
+        assert bool(gradient.any()) is used
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_readouts_are_read_as_one_and_one_that_is_absent_keeps_no_gradient(name, monkeypatch):
+    readouts = [scattered(name=name, seed=seed, num_units=2 + seed) for seed in range(3)]
+    x, sizes = features(num_windows=4), [3, 1]
+    alone = [readout(share) for readout, share in zip(readouts[:2], x.split(sizes), strict=True)]
+    monkeypatch.setattr(type(readouts[0]), "forward", None)  # nobody is called alone
+    drives = read(readouts[:2], x, sizes)
+    for drive, expected in zip(drives, alone, strict=True):
+        torch.testing.assert_close(drive, expected, rtol=1e-12, atol=1e-12)
+    sum(drive.square().sum() for drive in drives).backward()
+    assert all(parameter.grad is not None for own in readouts[:2] for parameter in own.parameters())
+    assert all(parameter.grad is None for parameter in readouts[2].parameters())
+
+
+def test_a_readout_that_is_changed_by_a_subclass_or_a_hook_is_called_itself():
+    class Doubled(Gaussian):
+        def forward(self, features):
+            return 2 * super().forward(features)
+
+    plain, other = scattered(seed=0), scattered(seed=1)
+    x = features(num_windows=4)
+    plain.__class__ = Doubled
+    drives = read([plain, plain], x, [1, 3])
+    torch.testing.assert_close(drives[1], plain(x[1:]))
+    seen = []
+    other.register_forward_hook(lambda module, given, output: seen.append(output))
+    read([other, other], x, [1, 3])
+    assert [len(output) for output in seen] == [1, 3]

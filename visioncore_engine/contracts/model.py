@@ -137,7 +137,12 @@ class ReadoutFacts:
 
 
 class Readout(Protocol):
-    """`nn.Module`: features (B, C, T, H, W) -> (B, T, N), before the output nonlinearity. Has `bias` (N,)."""
+    """`nn.Module`: features (B, C, T, H, W) -> (B, T, N), before the output nonlinearity. Has `bias` (N,).
+
+    A class of readouts may have a class method ``together(readouts, features, sizes)``, a list of what each of several
+    readouts with the same options gives for its own windows, the next ``sizes[i]`` of `features`. A model may call it
+    instead of each readout; never one that a class inherits, which does not know what was changed.
+    """
 
     bias: nn.Parameter
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +28,7 @@ __all__ = [
     "build_readouts",
     "build_stages",
     "modulated",
+    "read",
     "shared_dt",
 ]
 
@@ -162,6 +164,21 @@ def build_readouts(choice: Choice, groups: Sequence[GroupSpec], shape: Shape) ->
         part.attempt(readout, readout, _frames(shape, 2), (1, 2, target.size))
         readouts[module_name(group.name)] = readout
     return readouts
+
+
+def read(readouts: Sequence[nn.Module], features: Tensor, sizes: Sequence[int]) -> Sequence[Tensor]:
+    """Drives (B, T, N) of several readouts, each for the next `sizes[i]` windows of the features."""
+    kind: Any = type(readouts[0])
+    if "together" in vars(kind) and all(type(own) is kind and not _is_hooked(own) for own in readouts):
+        drives: Sequence[Tensor] = kind.together(readouts, features, sizes)
+        return drives
+    shares = torch.split(features, list(sizes))
+    return [readout(share) for readout, share in zip(readouts, shares, strict=True)]
+
+
+def _is_hooked(module: nn.Module) -> bool:
+    # A hook waits for its module's own call.
+    return bool(module._forward_hooks or module._forward_pre_hooks)  # noqa: SLF001 - torch tells it nowhere else
 
 
 def build_histories(options: HistoryOptions | None, groups: Sequence[GroupSpec]) -> nn.ModuleDict:

@@ -17,6 +17,7 @@ from visioncore_neural.models.assembly import (
     build_readouts,
     build_stages,
     modulated,
+    read,
     shared_dt,
 )
 from visioncore_neural.models.parts import Shape
@@ -103,14 +104,14 @@ class Encoder(nn.Module):
         readouts = [self.readout(group.name) for group in batch.groups]
         sizes = [len(group.inputs) for group in batch.groups]
         features, auxiliary = self._features(batch)
-        shares = torch.split(features, sizes)
+        drives = read(readouts, features, sizes)
         own = {f"auxiliary/{name}": torch.split(values, sizes) for name, values in auxiliary.items()}
         return [
             {
-                **self.rates(self._tasks[group.name], group.name, readout(share) + self._from_history(group, share)),
+                **self.rates(self._tasks[group.name], group.name, drive + self._from_history(group, features)),
                 **{name: values[index] for name, values in own.items()},
             }
-            for index, (group, readout, share) in enumerate(zip(batch.groups, readouts, shares, strict=True))
+            for index, (group, drive) in enumerate(zip(batch.groups, drives, strict=True))
         ]
 
     def features(self, batch: Batch) -> Tensor:

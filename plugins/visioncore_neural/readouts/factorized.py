@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
 from visioncore_engine.contracts import ReadoutFacts
 from visioncore_neural.options.readout import FactorizedOptions
+from visioncore_neural.readouts.weighted import Weighted, products
 
 __all__ = ["Factorized"]
 
 
-class Factorized(nn.Module):
+class Factorized(Weighted):
     """Each unit has a free mask in space and weights of the channels; their product reads the features.
 
     (Klindt, Ecker, Euler & Bethge, NeurIPS 2017.) A sparse mask needs a regularizer on ``readouts.*.space``.
@@ -48,9 +51,11 @@ class Factorized(nn.Module):
         # Not abs, whose gradient at 0 is 0: a weight that a regularizer has set to 0 could never come back.
         return torch.where(self.space >= 0, self.space, -self.space) if self._nonnegative else self.space
 
-    def forward(self, features: Tensor) -> Tensor:
-        """Drive of every unit in every frame: (B, C, T, H, W) -> (B, T, N)."""
-        weights = (self.mask().unsqueeze(-1) * self.features[:, None, None, :]).flatten(1)  # (N, H W C)
-        frames = features.permute(0, 2, 3, 4, 1).flatten(2)  # (B, T, H W C): a view of channels-last features
-        # The bias outside: under autocast the product is rounded to bfloat16, and the drive is mostly bias.
-        return nn.functional.linear(frames, weights) + self.bias
+    def weights(self) -> Tensor:
+        """Mask times channel weight, (N, H W C)."""
+        return (self.mask().unsqueeze(-1) * self.features[:, None, None, :]).flatten(1)
+
+    @classmethod
+    def together(cls, readouts: Sequence[Factorized], features: Tensor, sizes: Sequence[int]) -> list[Tensor]:
+        """Drives of several readouts."""
+        return products(readouts, [own.weights() for own in readouts], features, sizes)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from visioncore_engine.contracts import ReadoutFacts
 from visioncore_neural.options.readout import GaussianOptions
+from visioncore_neural.readouts.weighted import Weighted, products
 from visioncore_neural.readouts.windows import centres, gaussian_windows
 
 __all__ = ["Gaussian"]
 
 
-class Gaussian(nn.Module):
+class Gaussian(Weighted):
     """Each unit sees the features through a Gaussian window in space, and weighs the channels.
 
     The window of unit n is ``exp(-d^2 / 2)``, d the distance of a pixel from ``mean[n]`` in units of `std`, turned by
@@ -44,6 +46,8 @@ class Gaussian(nn.Module):
         Angles (N,) in radians, counter-clockwise from x to y; None without `rotate`.
     bias
         (N,).
+    x, y
+        Coordinates of the pixels, (W,) and (H,).
     """
 
     def __init__(self, options: GaussianOptions, facts: ReadoutFacts) -> None:
@@ -56,11 +60,11 @@ class Gaussian(nn.Module):
         self.log_std = nn.Parameter(torch.full((num_units, 2), math.log(options.init_std - options.min_std)))
         self.theta = nn.Parameter(torch.zeros(num_units)) if options.rotate else None
         self.bias = nn.Parameter(torch.zeros(num_units))
-        self.register_buffer("_x", centres(width), persistent=False)
-        self.register_buffer("_y", centres(height), persistent=False)
+        self.register_buffer("x", centres(width), persistent=False)
+        self.register_buffer("y", centres(height), persistent=False)
 
-    _x: Tensor
-    _y: Tensor
+    x: Tensor
+    y: Tensor
 
     @property
     def std(self) -> Tensor:
@@ -69,11 +73,22 @@ class Gaussian(nn.Module):
 
     def mask(self) -> Tensor:
         """Windows in space, (N, H, W); each sums to 1."""
-        return gaussian_windows(self._x, self._y, self.mean, self.std, self.theta)
+        return gaussian_windows(self.x, self.y, self.mean, self.std, self.theta)
 
-    def forward(self, features: Tensor) -> Tensor:
-        """Drive of every unit in every frame: (B, C, T, H, W) -> (B, T, N)."""
-        weights = (self.mask().unsqueeze(-1) * self.features[:, None, None, :]).flatten(1)  # (N, H W C)
-        frames = features.permute(0, 2, 3, 4, 1).flatten(2)  # (B, T, H W C): a view of channels-last features
-        # The bias outside: under autocast the product is rounded to bfloat16, and the drive is mostly bias.
-        return nn.functional.linear(frames, weights) + self.bias
+    def weights(self) -> Tensor:
+        """Window times channel weight, (N, H W C)."""
+        return self.weigh(self.mask())
+
+    def weigh(self, mask: Tensor) -> Tensor:
+        """Weights (N, H W C) of channels through masks (N, H, W)."""
+        return (mask.unsqueeze(-1) * self.features[:, None, None, :]).flatten(1)
+
+    @classmethod
+    def together(cls, readouts: Sequence[Gaussian], features: Tensor, sizes: Sequence[int]) -> list[Tensor]:
+        """Drives of several readouts; their windows are made as one."""
+        first, sizes_of_masks = readouts[0], [len(own.bias) for own in readouts]
+        mean, std = torch.cat([own.mean for own in readouts]), torch.cat([own.std for own in readouts])
+        theta = torch.cat([own.theta for own in readouts if own.theta is not None]) if first.theta is not None else None
+        shares = torch.split(gaussian_windows(first.x, first.y, mean, std, theta), sizes_of_masks)
+        weights = [own.weigh(mask) for own, mask in zip(readouts, shares, strict=True)]
+        return products(readouts, weights, features, sizes)

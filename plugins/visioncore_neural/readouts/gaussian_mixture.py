@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from visioncore_engine.contracts import ReadoutFacts
 from visioncore_neural.options.readout import GaussianMixtureOptions
+from visioncore_neural.readouts.weighted import Weighted, products
 from visioncore_neural.readouts.windows import centres, gaussian_windows
 
 __all__ = ["GaussianMixture"]
 
 
-class GaussianMixture(nn.Module):
+class GaussianMixture(Weighted):
     """Each unit sees the features through K Gaussian windows: for units that look at several places.
 
     With windows w_k as of `Gaussian`, a unit weighs channel c at a pixel with ``sum_k p_k w_k(pixel) f_c``, the shares
@@ -54,11 +56,11 @@ class GaussianMixture(nn.Module):
         self.log_std = nn.Parameter(torch.full((*places, 2), math.log(options.init_std - options.min_std)))
         self.theta = nn.Parameter(torch.zeros(places)) if options.rotate else None
         self.bias = nn.Parameter(torch.zeros(places[0]))
-        self.register_buffer("_x", centres(width), persistent=False)
-        self.register_buffer("_y", centres(height), persistent=False)
+        self.register_buffer("x", centres(width), persistent=False)
+        self.register_buffer("y", centres(height), persistent=False)
 
-    _x: Tensor
-    _y: Tensor
+    x: Tensor
+    y: Tensor
 
     @property
     def std(self) -> Tensor:
@@ -68,7 +70,7 @@ class GaussianMixture(nn.Module):
     def windows(self) -> Tensor:
         """Windows in space, (N, K, H, W); each sums to 1."""
         theta = None if self.theta is None else self.theta.flatten()
-        windows = gaussian_windows(self._x, self._y, self.mean.flatten(0, 1), self.std.flatten(0, 1), theta)
+        windows = gaussian_windows(self.x, self.y, self.mean.flatten(0, 1), self.std.flatten(0, 1), theta)
         return windows.view(*self.mean.shape[:2], *windows.shape[1:])
 
     def mask(self) -> Tensor:
@@ -79,12 +81,13 @@ class GaussianMixture(nn.Module):
             share = nn.functional.normalize(self.features.norm(dim=2), p=1.0, dim=1)
         return torch.einsum("nk,nkhw->nhw", share, self.windows())
 
-    def forward(self, features: Tensor) -> Tensor:
-        """Drive of every unit in every frame: (B, C, T, H, W) -> (B, T, N)."""
+    def weights(self) -> Tensor:
+        """Windows times channel weights, (N, H W C)."""
         if self.logits is not None:
-            weights = self.mask().unsqueeze(-1) * self.features[:, None, None, :]
-        else:
-            weights = torch.einsum("nkhw,nkc->nhwc", self.windows(), self.features)
-        frames = features.permute(0, 2, 3, 4, 1).flatten(2)  # (B, T, H W C): a view of channels-last features
-        # The bias outside: under autocast the product is rounded to bfloat16, and the drive is mostly bias.
-        return nn.functional.linear(frames, weights.flatten(1)) + self.bias
+            return (self.mask().unsqueeze(-1) * self.features[:, None, None, :]).flatten(1)
+        return torch.einsum("nkhw,nkc->nhwc", self.windows(), self.features).flatten(1)
+
+    @classmethod
+    def together(cls, readouts: Sequence[GaussianMixture], features: Tensor, sizes: Sequence[int]) -> list[Tensor]:
+        """Drives of several readouts."""
+        return products(readouts, [own.weights() for own in readouts], features, sizes)

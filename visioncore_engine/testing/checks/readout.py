@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -9,11 +11,14 @@ from visioncore_engine.testing.case import Case
 from visioncore_engine.testing.checking import check
 from visioncore_engine.testing.checks import frames, modules
 from visioncore_engine.testing.checks.modules import scene_of
-from visioncore_engine.testing.scenes.module import stirred
+from visioncore_engine.testing.observed import expect_same
+from visioncore_engine.testing.scenes.module import draw, stirred
 from visioncore_engine.testing.scenes.readout import ReadoutScene
 from visioncore_engine.testing.settings import in_every_setting
 
-__all__ = ["bias_is_added_last", "columns_are_apart", "frames", "modules"]
+__all__ = ["bias_is_added_last", "columns_are_apart", "frames", "modules", "together_is_each_alone"]
+
+_CLOSE = {"rtol": 1e-9, "atol": 1e-10}
 
 
 @check("readout")
@@ -55,3 +60,35 @@ def columns_are_apart(case: Case) -> None:
                 others = [row for row in range(size) if row != column]
                 strange = float(gradient[others].abs().max()) if others else 0.0
                 assert strange == 0.0, f"column {column} of the output uses the weights of another column"
+
+
+@check("readout")
+@in_every_setting
+def together_is_each_alone(case: Case) -> None:
+    """Where the class has `together`, several readouts give by it what each gives alone, and have its gradients."""
+    scene = scene_of(case)
+    readouts = [stirred(case.build(scene)).eval() for _ in range(3)]
+    kind: Any = type(readouts[0])
+    if "together" not in vars(kind):
+        return
+    for number, readout in enumerate(readouts):
+        with torch.no_grad():
+            for parameter in readout.parameters():
+                parameter.add_(0.1 * draw(tuple(parameter.shape), number))
+    for sizes in ([2, 2, 2], [3, 1, 2]):
+        features = scene.draw(sum(sizes), scene.frames(readouts[0]))["features"].requires_grad_()
+        alone = [readout(share) for readout, share in zip(readouts, torch.split(features, sizes), strict=True)]
+        joined = kind.together(readouts, features, sizes)
+        shown = {f"readout {number}": value for number, value in enumerate(joined)}
+        expected = {f"readout {number}": value for number, value in enumerate(alone)}
+        expect_same(shown, expected, "`together` gives something else than each readout alone", **_CLOSE)
+        inputs = [features, *(parameter for readout in readouts for parameter in readout.parameters())]
+        found, needed = (
+            torch.autograd.grad([value.square().sum() for value in values], inputs, allow_unused=True)
+            for values in (joined, alone)
+        )
+        for one, other in zip(found, needed, strict=True):
+            assert (one is None) == (other is None), "`together` reaches other weights than each readout alone"
+            if one is not None and other is not None:
+                same = torch.allclose(one, other, rtol=1e-9, atol=1e-10)
+                assert same, "`together` has other gradients than each readout alone"
