@@ -143,17 +143,20 @@ class Watchdog:
     def _write_stacks(self, message: str) -> None:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            with (self._folder / f"rank-{self._rank}.txt").open("w", encoding="utf-8") as file:
+            path = self._folder / f"rank-{self._rank}.txt"
+            part = path.with_suffix(".part")
+            with part.open("w", encoding="utf-8") as file:
                 file.write(message)
                 file.flush()
                 faulthandler.dump_traceback(file, all_threads=True)
+            part.replace(path)  # whoever sees the file may end, and this process with it: it must be whole
         except OSError as error:  # a disk that does not answer may be why it hangs; the stacks are on standard error
             os.write(2, f"hang: cannot write {self._folder}: {error.strerror}\n".encode())
 
     def _stacks(self) -> Mapping[str, tuple[int, int]]:
         """Files of stacks that are there, with time and size."""
         try:
-            found = {entry.name: entry.stat() for entry in os.scandir(self._folder)}
+            found = {entry.name: entry.stat() for entry in os.scandir(self._folder) if entry.name.endswith(".txt")}
         except OSError:  # not there, as it should be; or just being replaced
             return {}
         return {name: (state.st_mtime_ns, state.st_size) for name, state in found.items()}

@@ -56,8 +56,9 @@ def handlers():
     HANDLERS.clear()
 
 
-@pytest.fixture(autouse=True)
-def _no_wait(monkeypatch):
+@pytest.fixture
+def alone(monkeypatch):
+    """No waiting for the stacks of others: they are simulated in this process."""
     monkeypatch.setattr(module, "_OTHERS_SECONDS", 0.0)
 
 
@@ -107,6 +108,7 @@ def test_a_process_that_was_stopped_and_woken_does_not_hang(tmp_path):
     assert watched.ended == [75]
 
 
+@pytest.mark.usefixtures("alone")
 def test_all_processes_leave_their_stacks_when_one_hangs(tmp_path, capfd):
     (tmp_path / "rank-0.txt").write_text("of an earlier run, which is none of ours")
     first, second = (Watched(tmp_path, rank=number, world_size=2) for number in (0, 1))
@@ -122,6 +124,7 @@ def test_all_processes_leave_their_stacks_when_one_hangs(tmp_path, capfd):
     assert (tmp_path / "rank-0.txt").read_text().startswith("hang: rank 0: ")
 
 
+@pytest.mark.usefixtures("alone")
 def test_a_folder_that_cannot_be_written_still_ends_the_process(tmp_path, capfd):
     (tmp_path / "file").write_text("")
     watched = Watched(tmp_path / "file" / "stacks")
@@ -129,6 +132,20 @@ def test_a_folder_that_cannot_be_written_still_ends_the_process(tmp_path, capfd)
     watched.live(LIMIT + 1)
     assert watched.ended == [75]
     assert "cannot write" in capfd.readouterr().err
+
+
+def test_stacks_are_whole_when_others_see_them(tmp_path, monkeypatch):
+    seen = []
+
+    def dump(file, **_):
+        seen.append(sorted(path.name for path in tmp_path.glob("*.txt")))
+
+    monkeypatch.setattr(module.faulthandler, "dump_traceback", dump)
+    watched = Watched(tmp_path, rank=0)
+    watched.dog.beat("training", 1)
+    watched.live(LIMIT + 1)
+    assert seen == [[], []], "the others, and the launcher, end this process once its file is there"
+    assert [path.name for path in tmp_path.iterdir()] == ["rank-0.txt"]
 
 
 def test_the_thread_ends_with_its_context(tmp_path):
