@@ -39,6 +39,7 @@ ROWS: Mapping[str, str] = {
     "checkpoints": "Checkpoints",
     "ddp": "Between processes",
     "startup": "Start",
+    "first_step": "Start",
     "memory": "Memory",
 }
 """Scripts, and what their rows are about."""

@@ -8,6 +8,7 @@ import shlex
 import checkpoints
 import data_path
 import ddp
+import first_step
 import memory
 import metric
 import overhead
@@ -65,6 +66,11 @@ def test_the_row_of_processes_runs():  # it raises where the gradients of its me
 @pytest.mark.slow
 def test_the_memory_row_runs():
     check(memory.measure(memory.Sizes(sessions=2, frames=3000, pixels=20, units=2, lags=5)))
+
+
+@pytest.mark.slow
+def test_the_row_of_the_first_step_runs():
+    check(first_step.measure(first_step.Sizes(sessions=2, frames=3000, pixels=20, units=2, rounds=1)))
 
 
 @pytest.mark.slow
