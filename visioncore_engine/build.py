@@ -14,6 +14,7 @@ from torch import nn
 from visioncore_engine.config import Resolved
 from visioncore_engine.config.run import RunConfig
 from visioncore_engine.contracts import (
+    Batch,
     Dataset,
     DatasetFacts,
     GroupSpec,
@@ -33,6 +34,7 @@ from visioncore_engine.contracts import (
     Transform,
     TransformFacts,
 )
+from visioncore_engine.data.draws import generator
 from visioncore_engine.data.homes import Housing
 from visioncore_engine.data.index import build_index, open_sources
 from visioncore_engine.errors import ConfigError, DataError, Problem, UserError
@@ -68,6 +70,13 @@ class Parts:
     total_steps: int
     housing: Housing | None = None  # where the frames live; None where nobody chose
     transfer: Transfer | None = None  # what this start of the run took over; None on resume
+
+    def transformed(self, batch: Batch, epoch: int, *, training: bool) -> Batch:
+        """A batch after every transform, or after those that are not for training only."""
+        for transform in self.transforms:
+            if training or not transform.training_only:
+                batch = transform(batch, int(generator(self.run.seed, epoch).integers(2**62)))
+        return batch
 
 
 def seed_everything(seed: int) -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import inspect
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from operator import methodcaller
 from typing import Any
@@ -12,37 +11,26 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from visioncore_engine.build import Parts
 from visioncore_engine.checkpoint import FORMAT, read_checkpoint
 from visioncore_engine.contracts import Batch, Clock, Result
-from visioncore_engine.data.draws import generator
 from visioncore_engine.data.loader import PlanStep
 from visioncore_engine.describe import group_to_plain
-from visioncore_engine.errors import RunError
-from visioncore_engine.non_finite import wrong_gradients, wrong_terms
 from visioncore_engine.objective import predict
-from visioncore_engine.options import OptimizerOptions
-from visioncore_engine.reduction import (
-    Agreement,
-    Reduction,
-    agree,
-    sum_over_processes,
-    union_over_processes,
-    world_size,
-)
+from visioncore_engine.reduction import agree, sum_over_processes, world_size
 from visioncore_engine.resume import leaves
+from visioncore_engine.row import Row
 from visioncore_engine.scoring import Scoring
 from visioncore_engine.sinks import Sinks
-from visioncore_engine.skips import Skips
+from visioncore_engine.step import OptimizerStep
 from visioncore_engine.stopping import AgreeingTrainer
 
 __all__ = ["TrainingModule"]
 
 
 class TrainingModule(pl.LightningModule):
-    """Runs the parts: forward, weighed backward, regularizers, clipping, step, proximal step, scheduler.
+    """Puts the parts where Lightning calls them: steps, validations, and what a checkpoint holds.
 
     Parameters
     ----------
@@ -58,14 +46,9 @@ class TrainingModule(pl.LightningModule):
         self.parts = parts
         self.model = parts.model
         self._description = dict(description)
-        self._trainable = {name: parameter for group in parts.groups for name, parameter in group.parameters.items()}
-        self._base_rates = [group.lr for group in parts.groups]
-        self._losses: list[float] = []
-        self._tracked: dict[str, list[Tensor | float]] = {}
-        self._loss: float | None = None
-        self._auxiliary: dict[str, float] = {}  # this process's part of each extra term in the last step
-        self._reduction: Reduction
-        self.skips = Skips(parts.model, parts.optimizer, parts.run.policies)
+        self._step = OptimizerStep(parts)
+        self._row = Row()
+        self.skips = self._step.skips
         self.goes_on_from = "the start"  # where this process thinks that training goes on
         self.stop_requested: int | None = None  # the signal that asked this process to stop
         self.stop_agreed = False
@@ -111,7 +94,7 @@ class TrainingModule(pl.LightningModule):
 
     def on_fit_start(self) -> None:
         """Look at what every group uses, once the parameters are where they stay."""
-        self._reduction = Reduction(self.model, self.parts.index, self.parts.objective)
+        self._step.settle(self.device, self.global_rank)
 
     def clock(self) -> Clock:
         """Where training stands before the current step."""
@@ -120,64 +103,32 @@ class TrainingModule(pl.LightningModule):
 
     def training_step(self, step: PlanStep, batch_idx: int) -> None:
         """One optimizer step over all micro-batches of the global batch, or none where a policy leaves it out."""
-        self._seed_step(step)
-        self.skips.begin()
-        for parameter in self._trainable.values():  # `zero_grad` opens a profiler's range first
-            parameter.grad = None
-        alike = {"the step": step.position.global_step, **self.skips.counts()}
-        weights = self._reduction.weights(step.weights, alike)
-        if not any(weights.values()):
-            raise RunError(f"run failed: step {self.global_step}: no valid value in the whole batch; check the sampler")
-        loss, wrong = self._backward(step, weights)
-        agreed = self._agree(step, loss, wrong)
-        logs = (self.global_step + 1) % self.parts.run.trainer.log_every_n_steps == 0
-        penalties: dict[str, Tensor] = {}
-        norm: Tensor | None = None
-        if agreed.non_finite:
-            self._refuse(union_over_processes(wrong))
-        else:
-            self._loss = agreed.loss
-            with torch.autocast(self.device.type, enabled=False):
-                self.parts.regularization.add_gradients(self.clock())
-                if logs:
-                    penalties = self.parts.regularization.values(self.clock())
-                norm = get_total_norm(_gradients(self._trainable.values()), foreach=True)
-                if self._may_update(step, norm):
-                    self._update(norm)
-        self._count_step()
-        if logs:
-            self._log_training(norm, penalties)
-
-    def _agree(self, step: PlanStep, loss: float | None, wrong: list[str]) -> Agreement:
-        trainer = self.trainer
+        trainer, clock = self.trainer, self.clock()
         assert isinstance(trainer, AgreeingTrainer)
+        logs = (clock.step + 1) % self.parts.run.trainer.log_every_n_steps == 0
         stop, end = self.stop_requested is not None, trainer.asks_to_stop
-        agreed = self._reduction.gradients(step.groups, loss, non_finite=bool(wrong), stop=stop, end=end)
+        agreed = self._step.gradients(step, clock, stop=stop, end=end)
         self.stop_agreed = agreed.stop
         # Lightning validates before it stops, where a validation is due in this epoch: the last weights are scored too
         # where `max_steps` ends an epoch early.
-        trainer.settle(agreed.end or self.global_step + 1 >= self.parts.total_steps)
-        return agreed
+        trainer.settle(agreed.end or clock.step + 1 >= self.parts.total_steps)
+        say = trainer.is_global_zero
+        if self._step.update(step, clock, agreed, ask=self._ask_callbacks, say=say, valued=logs):
+            self._row.add(agreed.loss)
+        # The raw optimizer is stepped, so Lightning is told: max_steps and global_step depend on it.
+        progress = trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
+        progress.increment_ready()
+        progress.increment_completed()
+        if logs:
+            self._log_training()
 
-    def _may_update(self, step: PlanStep, norm: Tensor) -> bool:
-        """Whether the gradients may move the weights: they are finite, and no callback objects."""
-        # The sums that all processes hold are the same, so that all of them find the same here.
-        if not math.isfinite(norm.item()):
-            names = [self.parts.dataset.groups[group].name for group in step.groups]
-            self._refuse(wrong_gradients(self._trainable, self.parts.regularization.values(self.clock()), names))
-            return False
+    def _ask_callbacks(self) -> None:
         for callback in vars(self.trainer)["callbacks"]:
             callback.on_before_optimizer_step(self.trainer, self, self.parts.optimizer)
-        if self.skips.asked:
-            self.skips.take_back()
-        return not self.skips.asked
-
-    def _refuse(self, reasons: list[str]) -> None:
-        self.skips.refuse(self.global_step, reasons, say=self.trainer.is_global_zero)
 
     def track(self, name: str, value: Tensor | float) -> None:
         """Log a scalar of this step: its mean over the steps until the next row of training values."""
-        self._tracked.setdefault(name, []).append(value.detach().reshape(()) if isinstance(value, Tensor) else value)
+        self._row.track(name, value)
 
     def skip_step(self) -> None:
         """Leave the current step out; for `on_before_optimizer_step` of callbacks, on all processes alike."""
@@ -200,91 +151,18 @@ class TrainingModule(pl.LightningModule):
         self.skips.roll_back(read_checkpoint(checkpoint))
         return True
 
-    def _update(self, norm: Tensor) -> None:
-        """Clip, step, and what belongs to a step."""
-        options, clock = self.parts.run.optimizer.options, self.clock()
-        assert isinstance(options, OptimizerOptions)
-        if options.clip is not None:
-            clip_grads_with_norm_(self._trainable.values(), options.clip, norm, foreach=True)
-        rates = self._set_rates(clock)
-        self.parts.optimizer.step()
-        self.parts.regularization.proximal_steps(clock, rates)
-        assert self._loss is not None
-        self._losses.append(self._loss)
-
-    def _seed_step(self, step: PlanStep) -> None:
-        # Stock layers (nn.Dropout) draw from the global generator: keyed by the step, a resumed run draws the same.
-        position = step.position
-        key = generator(self.parts.run.seed, position.epoch, position.step, self.global_rank)
-        seed = int(key.integers(2**63 - 1))
-        # `torch.manual_seed` formats a stack trace for devices that are not there: longer than a small step.
-        torch.default_generator.manual_seed(seed)
-        if self.device.type == "cuda":
-            torch.cuda.manual_seed(seed)
-
-    def _backward(self, step: PlanStep, weights: Mapping[str, float]) -> tuple[float | None, list[str]]:
-        """Loss of this process's share, and the terms in which it is not finite."""
-        objective = self.parts.objective
-        total: float | None = None
-        wrong: list[str] = []
-        objective.at(self.clock())
-        self._auxiliary = dict.fromkeys(objective.extra_terms, 0.0)
-        for micro in step.micros:
-            if not micro.groups:
-                continue
-            batch = self._transformed(micro, step.position.epoch)
-            sums = objective.sums(predict(self.model, batch), batch)
-            loss = objective.total(sums, weights)
-            if loss is None:
-                continue
-            value = loss.item()
-            if not math.isfinite(value):
-                wrong += wrong_terms(sums)
-                continue
-            for term, part in objective.auxiliary_part(sums, weights).items():
-                self._auxiliary[term] += part
-            if loss.requires_grad:  # not where all that these groups use is frozen
-                loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-            total = value + (total or 0.0)
-        return total, wrong
-
-    def _transformed(self, batch: Batch, epoch: int) -> Batch:
-        for transform in self.parts.transforms:
-            if self.training or not transform.training_only:
-                batch = transform(batch, int(generator(self.parts.run.seed, epoch).integers(2**62)))
-        return batch
-
-    def _set_rates(self, clock: Clock) -> dict[str, float]:
-        factor = self.parts.scheduler.factor(clock.step) if self.parts.scheduler else 1.0
-        rates: dict[str, float] = {}
-        for base, own, group in zip(
-            self._base_rates, self.parts.groups, self.parts.optimizer.param_groups, strict=True
-        ):
-            group["lr"] = base * factor
-            rates.update(dict.fromkeys(own.parameters, base * factor))
-        return rates
-
-    def _count_step(self) -> None:
-        # The raw optimizer is stepped, so Lightning is told: max_steps and global_step depend on it.
-        progress = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
-        progress.increment_ready()
-        progress.increment_completed()
-
-    def _log_training(self, norm: Tensor | None, penalties: Mapping[str, Tensor]) -> None:
-        values = {"epoch": self.clock().epoch}
-        if self._losses:
-            values = {"train/loss": math.fsum(self._losses) / len(self._losses), **values}
-        self._losses.clear()
-        values |= {f"train/{name}": math.fsum(row) / len(row) for name, row in _numbers(self._tracked).items()}
-        self._tracked.clear()
+    def _log_training(self) -> None:
+        step = self._step
+        loss, tracked = self._row.take()
+        values = {**loss, "epoch": self.clock().epoch, **tracked}
         if self.skips.num_skipped:
             values["train/skipped"] = self.skips.num_skipped
-        if norm is not None:
-            values["train/gradient_norm"] = float(norm)
-        if self._auxiliary:
-            parts = sum_over_processes(torch.tensor(list(self._auxiliary.values()), dtype=torch.float64)).tolist()
-            values |= {f"train/{term}": part for term, part in zip(self._auxiliary, parts, strict=True)}
-        values |= {f"train/penalty/{name}": float(value) for name, value in penalties.items()}
+        if step.norm is not None:
+            values["train/gradient_norm"] = float(step.norm)
+        if step.auxiliary:
+            parts = sum_over_processes(torch.tensor(list(step.auxiliary.values()), dtype=torch.float64)).tolist()
+            values |= {f"train/{term}": part for term, part in zip(step.auxiliary, parts, strict=True)}
+        values |= {f"train/penalty/{name}": float(value) for name, value in step.penalties.items()}
         values |= {
             f"rate/{own.name}": group["lr"]
             for own, group in zip(self.parts.groups, self.parts.optimizer.param_groups, strict=True)
@@ -297,7 +175,7 @@ class TrainingModule(pl.LightningModule):
 
     def recent_loss(self) -> float | None:
         """Loss of the last step over all processes; None before the first."""
-        return self._loss
+        return self._step.loss
 
     # -----------------------------------------------------------------------------------------------------------
     # Validation
@@ -308,7 +186,7 @@ class TrainingModule(pl.LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Add a batch to every metric."""
-        batch = self._transformed(batch, 0)
+        batch = self.parts.transformed(batch, 0, training=False)
         self._scoring.update(predict(self.model, batch), batch)
 
     def on_validation_end(self) -> None:
@@ -349,8 +227,7 @@ class TrainingModule(pl.LightningModule):
             "history": self.parts.history,
             "scheduler": self.parts.scheduler.state() if self.parts.scheduler else {},
             "scores": dict(self.scores),
-            "losses": list(self._losses),
-            "tracked": _numbers(self._tracked),
+            **self._row.state(),
             "skipped": self.skips.state(),
             "loggers": self._logger_state(),
             "torch_threads": torch.get_num_threads(),
@@ -365,8 +242,7 @@ class TrainingModule(pl.LightningModule):
         """Take back what Lightning does not know of."""
         own = checkpoint["visioncore"]
         self.scores = dict(own["scores"])
-        self._losses = list(own["losses"])
-        self._tracked = {name: list(row) for name, row in own.get("tracked", {}).items()}
+        self._row.restore(own)
         self.skips.restore(own["skipped"])
         if self.parts.scheduler:
             self.parts.scheduler.restore(own["scheduler"])
@@ -374,20 +250,3 @@ class TrainingModule(pl.LightningModule):
 
 # Lightning asks for the arguments of this method in every step: told, it need not look into the code each time.
 TrainingModule.training_step.__signature__ = inspect.signature(TrainingModule.training_step)  # type: ignore[attr-defined]  # functions take it
-
-
-def _numbers(tracked: Mapping[str, Sequence[Tensor | float]]) -> dict[str, list[float]]:
-    """Tracked values as numbers; tensors of one name are read together."""
-    return {name: _read(row) for name, row in tracked.items()}
-
-
-def _read(row: Sequence[Tensor | float]) -> list[float]:
-    tensors = [value for value in row if isinstance(value, Tensor)]
-    if len(tensors) < len(row):
-        return [float(value) for value in row]
-    numbers: list[float] = torch.stack(tensors).tolist()
-    return numbers
-
-
-def _gradients(parameters: Iterable[nn.Parameter]) -> list[Tensor]:
-    return [parameter.grad for parameter in parameters if parameter.grad is not None]
