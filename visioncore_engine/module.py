@@ -24,6 +24,7 @@ from visioncore_engine.errors import RunError
 from visioncore_engine.non_finite import wrong_gradients, wrong_terms
 from visioncore_engine.objective import predict
 from visioncore_engine.options import OptimizerOptions
+from visioncore_engine.pace import Pace
 from visioncore_engine.reduction import (
     Agreement,
     Reduction,
@@ -57,6 +58,7 @@ class TrainingModule(pl.LightningModule):
         self.automatic_optimization = False  # accumulation, clipping and order of the step are ours (law L8)
         self.parts = parts
         self.model = parts.model
+        self.pace = Pace.planned(parts.total_steps)
         self._description = dict(description)
         self._trainable = {name: parameter for group in parts.groups for name, parameter in group.parameters.items()}
         self._base_rates = [group.lr for group in parts.groups]
@@ -116,7 +118,7 @@ class TrainingModule(pl.LightningModule):
     def clock(self) -> Clock:
         """Where training stands before the current step."""
         step = self.global_step
-        return Clock(step, step / self.parts.steps_per_epoch, step / self.parts.total_steps)
+        return Clock(step, step / self.parts.steps_per_epoch, self.pace.at(step) / self.pace.total)
 
     def training_step(self, step: PlanStep, batch_idx: int) -> None:
         """One optimizer step over all micro-batches of the global batch, or none where a policy leaves it out."""
@@ -124,7 +126,7 @@ class TrainingModule(pl.LightningModule):
         self.skips.begin()
         for parameter in self._trainable.values():  # `zero_grad` opens a profiler's range first
             parameter.grad = None
-        alike = {"the step": step.position.global_step, **self.skips.counts()}
+        alike = {"the step": step.position.global_step, "the last step": self.pace.end, **self.skips.counts()}
         weights = self._reduction.weights(step.weights, alike)
         if not any(weights.values()):
             raise RunError(f"run failed: step {self.global_step}: no valid value in the whole batch; check the sampler")
@@ -156,7 +158,7 @@ class TrainingModule(pl.LightningModule):
         self.stop_agreed = agreed.stop
         # Lightning validates before it stops, where a validation is due in this epoch: the last weights are scored too
         # where `max_steps` ends an epoch early.
-        trainer.settle(agreed.end or self.global_step + 1 >= self.parts.total_steps)
+        trainer.settle(agreed.end or self.global_step + 1 >= self.pace.end)
         return agreed
 
     def _may_update(self, step: PlanStep, norm: Tensor) -> bool:
@@ -178,6 +180,21 @@ class TrainingModule(pl.LightningModule):
     def track(self, name: str, value: Tensor | float) -> None:
         """Log a scalar of this step: its mean over the steps until the next row of training values."""
         self._tracked.setdefault(name, []).append(value.detach().reshape(()) if isinstance(value, Tensor) else value)
+
+    @property
+    def total_steps(self) -> int:
+        """Optimizer steps that the run has in all, as it is planned now."""
+        return self.pace.end
+
+    def plan_end(self, total_steps: int) -> None:
+        """Have the run end at another step, and its schedules with it; for hooks between steps, on all processes alike.
+
+        Raises
+        ------
+        ValueError
+            Where that step is past, or lies beyond the end that the run file gives.
+        """
+        self.pace = self.pace.ending(total_steps, self.global_step)
 
     def skip_step(self) -> None:
         """Leave the current step out; for `on_before_optimizer_step` of callbacks, on all processes alike."""
@@ -255,7 +272,7 @@ class TrainingModule(pl.LightningModule):
         return batch
 
     def _set_rates(self, clock: Clock) -> dict[str, float]:
-        factor = self.parts.scheduler.factor(clock.step) if self.parts.scheduler else 1.0
+        factor = self.parts.scheduler.factor(round(self.pace.at(clock.step))) if self.parts.scheduler else 1.0
         rates: dict[str, float] = {}
         for base, own, group in zip(
             self._base_rates, self.parts.groups, self.parts.optimizer.param_groups, strict=True
@@ -349,6 +366,7 @@ class TrainingModule(pl.LightningModule):
             "history": self.parts.history,
             "scheduler": self.parts.scheduler.state() if self.parts.scheduler else {},
             "scores": dict(self.scores),
+            "pace": self.pace.state(),
             "losses": list(self._losses),
             "tracked": _numbers(self._tracked),
             "skipped": self.skips.state(),
@@ -368,6 +386,10 @@ class TrainingModule(pl.LightningModule):
         self._losses = list(own["losses"])
         self._tracked = {name: list(row) for name, row in own.get("tracked", {}).items()}
         self.skips.restore(own["skipped"])
+        self.pace = Pace.restored(own.get("pace"), self.parts.total_steps)
+        if checkpoint["global_step"] >= self.pace.end:  # Lightning knows the planned end only
+            assert isinstance(self.trainer, AgreeingTrainer)
+            self.trainer.settle(asked_anywhere=True)
         if self.parts.scheduler:
             self.parts.scheduler.restore(own["scheduler"])
 
