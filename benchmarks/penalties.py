@@ -19,7 +19,9 @@ from side_by_side import interleave
 from torch import nn
 
 from visioncore_common.options.regularizer import GroupLassoOptions
-from visioncore_common.regularizers import L1, L2, GroupLasso, ProximalL1
+from visioncore_common.regularizers.lasso import GroupLasso
+from visioncore_common.regularizers.norms import L1, L2
+from visioncore_common.regularizers.proximal import ProximalL1
 from visioncore_engine.contracts import Regularizer, RegularizerFacts
 from visioncore_engine.options import RegularizerOptions
 from visioncore_engine.regularization import ActiveRegularizer, Regularization

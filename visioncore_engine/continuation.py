@@ -15,6 +15,7 @@ from visioncore_engine.build import Parts
 from visioncore_engine.config import Resolved
 from visioncore_engine.describe import compare_content, compare_groups, groups_of
 from visioncore_engine.errors import CheckpointError, Problem
+from visioncore_engine.pace import Pace
 from visioncore_engine.restore import refuse_misfits
 
 __all__ = ["check_callbacks", "check_parts", "steps_left"]
@@ -102,4 +103,4 @@ def steps_left(parts: Parts, saved: Mapping[str, Any], path: str) -> int:
                 todo="raise trainer.max_epochs or trainer.max_steps, or evaluate the checkpoint",
             )
         )
-    return parts.total_steps - done
+    return max(Pace.restored(saved["visioncore"].get("pace"), parts.total_steps).end - done, 0)

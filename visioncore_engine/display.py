@@ -185,7 +185,7 @@ class ProgressDisplay(pl.Callback):
         loss = pl_module.recent_loss()
         parts = [] if loss is None else [f"loss {loss:.4f}"]
         parts += self._score(pl_module.scores)
-        bar.update(task, completed=trainer.global_step, text=" ".join(parts))
+        bar.update(task, total=pl_module.total_steps, completed=trainer.global_step, text=" ".join(parts))
 
     def _score(self, scores: Mapping[str, float]) -> list[str]:
         return [f"{self._monitor} {scores[self._monitor]:.4f}"] if self._monitor in scores else []

@@ -18,6 +18,7 @@ from visioncore_engine.contracts import Batch, Clock, Result
 from visioncore_engine.data.loader import PlanStep
 from visioncore_engine.describe import group_to_plain
 from visioncore_engine.objective import predict
+from visioncore_engine.pace import Pace
 from visioncore_engine.reduction import agree, sum_over_processes, world_size
 from visioncore_engine.resume import leaves
 from visioncore_engine.row import Row
@@ -45,6 +46,7 @@ class TrainingModule(pl.LightningModule):
         self.automatic_optimization = False  # accumulation, clipping and order of the step are ours (law L8)
         self.parts = parts
         self.model = parts.model
+        self.pace = Pace.planned(parts.total_steps)
         self._description = dict(description)
         self._step = OptimizerStep(parts)
         self._row = Row()
@@ -99,7 +101,7 @@ class TrainingModule(pl.LightningModule):
     def clock(self) -> Clock:
         """Where training stands before the current step."""
         step = self.global_step
-        return Clock(step, step / self.parts.steps_per_epoch, step / self.parts.total_steps)
+        return Clock(step, step / self.parts.steps_per_epoch, self.pace.at(step) / self.pace.total)
 
     def training_step(self, step: PlanStep, batch_idx: int) -> None:
         """One optimizer step over all micro-batches of the global batch, or none where a policy leaves it out."""
@@ -107,13 +109,13 @@ class TrainingModule(pl.LightningModule):
         assert isinstance(trainer, AgreeingTrainer)
         logs = (clock.step + 1) % self.parts.run.trainer.log_every_n_steps == 0
         stop, end = self.stop_requested is not None, trainer.asks_to_stop
-        agreed = self._step.gradients(step, clock, stop=stop, end=end)
+        agreed = self._step.gradients(step, clock, self.pace, stop=stop, end=end)
         self.stop_agreed = agreed.stop
         # Lightning validates before it stops, where a validation is due in this epoch: the last weights are scored too
         # where `max_steps` ends an epoch early.
-        trainer.settle(agreed.end or clock.step + 1 >= self.parts.total_steps)
+        trainer.settle(agreed.end or clock.step + 1 >= self.pace.end)
         say = trainer.is_global_zero
-        if self._step.update(step, clock, agreed, ask=self._ask_callbacks, say=say, valued=logs):
+        if self._step.update(step, clock, self.pace, agreed, ask=self._ask_callbacks, say=say, valued=logs):
             self._row.add(agreed.loss)
         # The raw optimizer is stepped, so Lightning is told: max_steps and global_step depend on it.
         progress = trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
@@ -129,6 +131,21 @@ class TrainingModule(pl.LightningModule):
     def track(self, name: str, value: Tensor | float) -> None:
         """Log a scalar of this step: its mean over the steps until the next row of training values."""
         self._row.track(name, value)
+
+    @property
+    def total_steps(self) -> int:
+        """Optimizer steps that the run has in all, as it is planned now."""
+        return self.pace.end
+
+    def plan_end(self, total_steps: int) -> None:
+        """Have the run end at another step, and its schedules with it; for hooks between steps, on all processes alike.
+
+        Raises
+        ------
+        ValueError
+            Where that step is past, or lies beyond the end that the run file gives.
+        """
+        self.pace = self.pace.ending(total_steps, self.global_step)
 
     def skip_step(self) -> None:
         """Leave the current step out; for `on_before_optimizer_step` of callbacks, on all processes alike."""
@@ -227,6 +244,7 @@ class TrainingModule(pl.LightningModule):
             "history": self.parts.history,
             "scheduler": self.parts.scheduler.state() if self.parts.scheduler else {},
             "scores": dict(self.scores),
+            "pace": self.pace.state(),
             **self._row.state(),
             "skipped": self.skips.state(),
             "loggers": self._logger_state(),
@@ -244,6 +262,10 @@ class TrainingModule(pl.LightningModule):
         self.scores = dict(own["scores"])
         self._row.restore(own)
         self.skips.restore(own["skipped"])
+        self.pace = Pace.restored(own.get("pace"), self.parts.total_steps)
+        if checkpoint["global_step"] >= self.pace.end:  # Lightning knows the planned end only
+            assert isinstance(self.trainer, AgreeingTrainer)
+            self.trainer.settle(asked_anywhere=True)
         if self.parts.scheduler:
             self.parts.scheduler.restore(own["scheduler"])
 

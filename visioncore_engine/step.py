@@ -18,6 +18,7 @@ from visioncore_engine.errors import RunError
 from visioncore_engine.non_finite import wrong_gradients, wrong_terms
 from visioncore_engine.objective import predict
 from visioncore_engine.options import OptimizerOptions
+from visioncore_engine.pace import Pace
 from visioncore_engine.reduction import Agreement, Reduction, union_over_processes
 from visioncore_engine.skips import Skips
 
@@ -69,15 +70,15 @@ class OptimizerStep:
     # -----------------------------------------------------------------------------------------------------------
     # Gradients
 
-    def gradients(self, step: PlanStep, clock: Clock, *, stop: bool, end: bool) -> Agreement:
+    def gradients(self, step: PlanStep, clock: Clock, pace: Pace, *, stop: bool, end: bool) -> Agreement:
         """Forward and backward of every micro-batch, summed over all processes.
 
         Parameters
         ----------
         step
             This process's share of the global batch.
-        clock
-            Where training stands.
+        clock, pace
+            Where training stands, and its planned end.
         stop, end
             Flags of this process.
 
@@ -90,7 +91,7 @@ class OptimizerStep:
         self.skips.begin()
         for parameter in self._trainable.values():  # `zero_grad` opens a profiler's range first
             parameter.grad = None
-        alike = {"the step": step.position.global_step, **self.skips.counts()}
+        alike = {"the step": step.position.global_step, "the last step": pace.end, **self.skips.counts()}
         weights = self._reduction.weights(step.weights, alike)
         if not any(weights.values()):
             raise RunError(f"run failed: step {clock.step}: no valid value in the whole batch; check the sampler")
@@ -137,13 +138,21 @@ class OptimizerStep:
     # Update
 
     def update(
-        self, step: PlanStep, clock: Clock, agreed: Agreement, *, ask: Callable[[], None], say: bool, valued: bool
+        self,
+        step: PlanStep,
+        clock: Clock,
+        pace: Pace,
+        agreed: Agreement,
+        *,
+        ask: Callable[[], None],
+        say: bool,
+        valued: bool,
     ) -> bool:
         """Move the weights, unless something is not finite or a callback objects.
 
         Parameters
         ----------
-        step, clock
+        step, clock, pace
             As for `gradients`.
         agreed
             What it returned.
@@ -179,7 +188,7 @@ class OptimizerStep:
             if self.skips.asked:
                 self.skips.take_back()
                 return False
-            self._move(clock)
+            self._move(clock, pace)
         return True
 
     def _in_full_precision(self) -> AbstractContextManager[None]:
@@ -188,19 +197,19 @@ class OptimizerStep:
     def _refuse(self, clock: Clock, reasons: list[str], *, say: bool) -> None:
         self.skips.refuse(clock.step, reasons, say=say)
 
-    def _move(self, clock: Clock) -> None:
+    def _move(self, clock: Clock, pace: Pace) -> None:
         """Clip, step, and what belongs to a step."""
         options = self._parts.run.optimizer.options
         assert isinstance(options, OptimizerOptions)
         if options.clip is not None:
             assert self.norm is not None
             clip_grads_with_norm_(self._trainable.values(), options.clip, self.norm, foreach=True)
-        rates = self._set_rates(clock)
+        rates = self._set_rates(pace.at(clock.step))
         self._parts.optimizer.step()
         self._parts.regularization.proximal_steps(clock, rates)
 
-    def _set_rates(self, clock: Clock) -> dict[str, float]:
-        factor = self._parts.scheduler.factor(clock.step) if self._parts.scheduler else 1.0
+    def _set_rates(self, passed: float) -> dict[str, float]:
+        factor = self._parts.scheduler.factor(round(passed)) if self._parts.scheduler else 1.0
         rates: dict[str, float] = {}
         for base, own, group in zip(
             self._base_rates, self._parts.groups, self._parts.optimizer.param_groups, strict=True

@@ -99,28 +99,28 @@ def visioncore_metrics() -> Iterator[Component]:
 @hookimpl
 def visioncore_regularizers() -> Iterator[Component]:
     """Penalties on any parameter."""
-    yield _component("l1", "sum of absolute values", "regularizers:L1")
-    yield _component("l2", "sum of squares", "regularizers:L2")
+    yield _component("l1", "sum of absolute values", "regularizers.norms:L1")
+    yield _component("l2", "sum of squares", "regularizers.norms:L2")
     yield _component(
         "group_lasso",
         "sum of the norms of groups: whole units, channels, filters or tensors go to zero",
-        "penalties.lasso:group_lasso",
+        "regularizers.lasso:group_lasso",
         "regularizer:GroupLassoOptions",
     )
     yield _component(
         "proximal_l1",
         "soft threshold after each step: exact zeros",
-        "penalties.proximal:proximal_l1",
+        "regularizers.proximal:proximal_l1",
         "regularizer:ProximalL1Options",
     )
     yield _component(
-        "laplacian", "smooth in space or time", "penalties.laplacian:Laplacian", "regularizer:LaplacianOptions"
+        "laplacian", "smooth in space or time", "regularizers.laplacian:Laplacian", "regularizer:LaplacianOptions"
     )
     yield _component(
-        "activity", "outputs that stay small", "penalties.activity:Activity", "regularizer:ActivityOptions"
+        "activity", "outputs that stay small", "regularizers.activity:Activity", "regularizer:ActivityOptions"
     )
-    yield _component("orthogonality", "filters that differ", "penalties.orthogonality:Orthogonality")
-    yield _component("clamp", "bounds that may move in time", "penalties.clamp:Clamp", "regularizer:ClampOptions")
+    yield _component("orthogonality", "filters that differ", "regularizers.orthogonality:Orthogonality")
+    yield _component("clamp", "bounds that may move in time", "regularizers.clamp:Clamp", "regularizer:ClampOptions")
 
 
 @hookimpl

@@ -95,6 +95,7 @@ CASES = (
         "time_budget",
         options={"minutes": 600.0},
         variants={"minutes": 1e-6},
+        inert={"shorten": "the whole run fits into the budget"},
         scene=lambda _case: WithoutSeconds(),
         expected={
             "only_the_first_process_writes": "the seconds that a run took are its state, and no two runs take the same",

@@ -17,7 +17,8 @@ from visioncore_common.loggers.csv import CSV
 from visioncore_common.loggers.jsonl import JSONL
 from visioncore_common.optimizers import adamw
 from visioncore_common.plateau import Plateau
-from visioncore_common.regularizers import L1, L2, ProximalL1
+from visioncore_common.regularizers.norms import L1, L2
+from visioncore_common.regularizers.proximal import ProximalL1
 from visioncore_common.samplers import Sequential, Shuffled
 from visioncore_common.schedulers import Cosine, WarmupCosine
 from visioncore_engine.launch import Place

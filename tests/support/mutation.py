@@ -27,6 +27,7 @@ LIMIT = 60  # seconds that the checks of one mutant may take
 MOST = 2  # mutants of one component by one rule
 ONCE = ("move the process", "draw when built")  # alike for all components
 CHANGED = (ast.AnnAssign, ast.Assign, ast.Attribute, ast.Call, ast.For, ast.FunctionDef, ast.Return)
+INHERITED = ("regularizer",)  # kinds whose components are changed in what they inherit from another module, too
 LAST = ("cost_is_that_of_a_batch", "plan_goes_beyond_16_million_windows", "resume_leaves_no_trace")  # they take longest
 
 
@@ -118,9 +119,11 @@ def mutants_of(case: Case, start: int) -> Iterator[Mutant]:
     builder = resolve_address(entry.component.build, entry.home)
     if getattr(builder, "__module__", "") != module.__name__:
         return
-    tree = ast.parse(Path(inspect.getfile(module)).read_text(encoding="utf-8"))
+    tree, own = _with_bases(module, attribute, inherited=case.kind in INHERITED)
     wanted = _reachable(tree, attribute)
-    places = [place for place, node in enumerate(ast.walk(tree)) if isinstance(node, CHANGED) and _inside(node, wanted)]
+    found = [(place, node) for place, node in enumerate(ast.walk(tree)) if isinstance(node, CHANGED)]
+    inside = [(node.lineno > own, place) for place, node in found if _inside(node, wanted)]
+    places = [place for _, place in sorted(inside)]  # what is inherited comes last
     number = start
     for rule, change in RULES.items():
         made, work, before = 0, copy.deepcopy(tree), ""
@@ -152,6 +155,30 @@ def killer(case: Case) -> str | None:
             except (Exception, SystemExit):  # noqa: BLE001 - whatever a faulty component raises, a test would fail
                 return check.name
     return None
+
+
+def _with_bases(module: types.ModuleType, name: str, *, inherited: bool) -> tuple[ast.Module, int]:
+    """Syntax tree of a module, and its number of lines; beyond these stand the classes that it derives its own from.
+
+    Where another module of the same package has such a class, the whole of it takes the place of its import, so that
+    what is `inherited` is changed as what is not.
+    """
+    text = Path(inspect.getfile(module)).read_text(encoding="utf-8")
+    tree, lines = ast.parse(text), text.count("\n")
+    if not inherited:
+        return tree, lines
+    spans, end = _reachable(tree, name), lines
+    classes = [node for node in tree.body if isinstance(node, ast.ClassDef) and _inside(node, spans)]
+    bases = {base.id for node in classes for base in node.bases if isinstance(base, ast.Name)}
+    for node in [node for node in tree.body if isinstance(node, ast.ImportFrom)]:
+        home = node.module or ""
+        if home.partition(".")[0] != module.__name__.partition(".")[0] or not bases & {one.name for one in node.names}:
+            continue
+        text = Path(inspect.getfile(importlib.import_module(home))).read_text(encoding="utf-8")
+        place = tree.body.index(node)
+        tree.body[place : place + 1] = ast.increment_lineno(ast.parse(text), end).body[2:]  # docstring, and the future
+        end += text.count("\n")
+    return tree, lines
 
 
 def _reachable(tree: ast.Module, name: str) -> list[tuple[int, int]]:

@@ -59,6 +59,16 @@ SURVIVORS: dict[str, str] = {
     ),
     "loss:negative_binomial: sum in single precision: counts.double()": f"{_THE_SAME}: counts below 2^24 are exact",
     "modulator:conv_gru: ignore an option: options.compat": "the other half of the option still acts",
+    **{
+        f"regularizer:group_lasso: {fault}": "the case is of filters; tests/visioncore_common/"
+        "test_regularizers.py holds the groups of other kinds to NumPy and to finite differences"
+        for fault in (
+            "change what it is given: of(parameter)",
+            "cut the gradient: return self._norms(parameter).sum() * self._factor(parameter",
+            "take the first only: for (name, parameter) in parameters.items()",
+            "take the first only: for names in alike.values()",
+        )
+    },
     "regularizer:laplacian: take the first only: for axis in self._axes": "the scene bends weights along one axis; "
     "the tests of visioncore_common bend them along two",
     "sampler:contrast_weighted: take the first only: for group in np.unique(groups)": "what is told of a curriculum no "

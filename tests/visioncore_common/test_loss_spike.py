@@ -38,6 +38,11 @@ class Module:
             self.asked.append("roll back")
         return self.has_checkpoint
 
+    total_steps = 100
+
+    def plan_end(self, total_steps):
+        raise AssertionError("the end stays where it is")
+
 
 def callback_of(folder=Path("nowhere"), **options):
     return LossSpike(LossSpikeOptions(**options), CallbackFacts(folder, "val/loss", "min", 100, 10))

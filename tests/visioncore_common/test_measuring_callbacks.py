@@ -60,6 +60,11 @@ class Module(pl.LightningModule):
 
     roll_back = skip_step
 
+    total_steps = 200
+
+    def plan_end(self, total_steps):
+        self.total_steps = total_steps
+
 
 def trainer_at(step=0, **more):
     state = SimpleNamespace(fn=TrainerFn.FITTING)
@@ -118,6 +123,58 @@ def test_b2_a_resumed_run_has_what_is_left():
     assert again.state_dict() == {"seconds": 600.0}
 
 
+def measured(minutes, *, seconds, validation, planned, processes=1):
+    """Train by a clock, with a validation after each ten steps: the last step, the ends that were planned, minutes."""
+    clock, module = Clock(), Module()
+    module.total_steps, ends = planned, []
+    facts = replace(FACTS, total_steps=planned)
+    callback = TimeBudget(TimeBudgetOptions(minutes=minutes, shorten=True), facts, clock)
+    callback.on_train_start(trainer_at(), module)
+    slowest = SimpleNamespace(reduce=lambda value, reduce_op: value // processes)
+    for step in range(1, planned + 1):
+        clock.now += seconds(step)
+        trainer = trainer_at(step, check_val_every_n_epoch=1, strategy=slowest)
+        callback.on_train_batch_end(trainer, module, None, None, 0)
+        if trainer.should_stop or step == module.total_steps:
+            break
+        if step % 10 == 0:
+            callback.on_validation_start(trainer, module)
+            clock.now += validation
+            callback.on_validation_end(trainer, module)
+            ends.append(module.total_steps)
+    return step, ends, (clock.now - 1000.0) / 60
+
+
+@pytest.mark.parametrize(("second", "validation"), [(1.0, 0.0), (1.0, 30.0), (0.1, 5.0), (7.0, 1.0)])
+def test_a_run_that_is_to_end_with_its_budget_plans_the_steps_that_fit_and_makes_them_all(caplog, second, validation):
+    """By hand: n steps and a validation per ten of them take n (second + validation / 10); the first step compiles."""
+    caplog.set_level(logging.WARNING)
+    fit = 60.0 * 20 / (second + validation / 10)
+    made, ends, minutes = measured(
+        20, seconds=lambda step: 60.0 if step == 1 else second, validation=validation, planned=100_000
+    )
+    assert made == ends[-1], "it ends where its schedules do, and is not cut off"
+    assert 0.8 * fit < made < fit
+    assert minutes <= 20
+    assert "planned for" in caplog.text
+
+
+def test_a_run_that_fits_is_left_as_planned_and_one_that_slows_down_is_planned_again(caplog):
+    made, ends, _ = measured(20, seconds=lambda step: 1.0, validation=2.0, planned=300)
+    assert (made, set(ends)) == (300, {300})
+    assert "planned" not in caplog.text
+    made, ends, minutes = measured(20, seconds=lambda step: 1.0 if step < 200 else 3.0, validation=2.0, planned=5000)
+    assert ends[0] > 900
+    assert made == ends[-1] < 700
+    assert 18 < minutes <= 20
+
+
+def test_the_fewest_steps_that_any_process_counts_are_the_end():
+    _, alone, _ = measured(20, seconds=lambda step: 1.0, validation=2.0, planned=5000)
+    _, ends, _ = measured(20, seconds=lambda step: 1.0, validation=2.0, planned=5000, processes=2)
+    assert ends[0] == pytest.approx(alone[0] / 2, rel=0.02)
+
+
 RUN = """
 seed: 5
 data: {name: toy, num_groups: 2}
@@ -150,6 +207,19 @@ def test_b2_time_that_is_up_on_one_process_ends_both_at_the_same_step_with_a_che
     ended = road.train("shared", processes=2)
     assert ended.code == 0, ended
     assert 8 < road.step("shared") <= 10  # of 36
+
+
+def test_the_end_that_one_process_asks_for_is_planned_by_both(tmp_path, handlers):
+    road = EngineRoad(tmp_path, RUN, (toy_plugin.__file__, unruly_plugin.__file__))
+
+    def slow(trainer, module):
+        if trainer.global_step == 3 and rank() == 1:
+            next(callback for callback in trainer.callbacks if isinstance(callback, TimeBudget))._took = 1e9
+
+    handlers["on_train_batch_end"] = slow
+    ended = road.train("shared", "callbacks.time_budget.shorten=true", processes=2)
+    assert ended.code == 0, ended
+    assert road.step("shared") == 7  # the first after the first validation
 
 
 def test_data_steps_and_validations_are_timed_apart():

@@ -11,7 +11,7 @@ from toy_options import ToyDataOptions
 from toy_parts import ToyData, ToySquared
 
 from visioncore_common.options.regularizer import ActivityOptions
-from visioncore_common.penalties.activity import Activity
+from visioncore_common.regularizers.activity import Activity
 from visioncore_engine.contracts import Batch, Clock, DatasetFacts, RegularizerFacts
 from visioncore_engine.errors import ConfigError
 from visioncore_engine.objective import Objective, OutputPenalty

@@ -17,11 +17,11 @@ from visioncore_common.options.regularizer import (
     LaplacianOptions,
     ProximalL1Options,
 )
-from visioncore_common.penalties.clamp import Clamp
-from visioncore_common.penalties.laplacian import Laplacian
-from visioncore_common.penalties.lasso import group_lasso
-from visioncore_common.penalties.orthogonality import Orthogonality
-from visioncore_common.penalties.proximal import proximal_l1
+from visioncore_common.regularizers.clamp import Clamp
+from visioncore_common.regularizers.laplacian import Laplacian
+from visioncore_common.regularizers.lasso import group_lasso
+from visioncore_common.regularizers.orthogonality import Orthogonality
+from visioncore_common.regularizers.proximal import proximal_l1
 from visioncore_engine.contracts import Clock, RegularizerFacts
 from visioncore_engine.errors import ConfigError
 from visioncore_engine.options import RegularizerOptions
@@ -79,7 +79,7 @@ def test_orthogonality_counts_directions_only():
         torch.linalg.qr(weight(5, 5)).Q.detach() * torch.tensor([1.0, 2.0, 3.0, 4.0, 5.0]).double()[:, None]
     )
     assert build(Orthogonality, RegularizerOptions, {"w": apart}).penalty({"w": apart}).item() < 1e-20
-    with pytest.raises(ConfigError, match="no rows to compare"):
+    with pytest.raises(ConfigError, match="two axes or more; too few in bias"):
         build(Orthogonality, RegularizerOptions, {"bias": weight(4)})
 
 

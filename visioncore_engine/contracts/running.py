@@ -56,6 +56,20 @@ class Training(Protocol):
         """Leave the current step out: no weight, optimizer state or buffer changes."""
         ...
 
+    @property
+    def total_steps(self) -> int:
+        """Optimizer steps that the run has in all, as it is planned now."""
+        ...
+
+    def plan_end(self, total_steps: int) -> None:
+        """Have the run end at another step than now planned: one to come, and none beyond what the run file plans.
+
+        Learning rates, and schedules whose clock is ``fraction``, go over the rest of their course at another pace and
+        end with the run; they do not jump. For hooks between steps (`on_validation_end`, say), with one number on all
+        processes: another one ends the run at the next step. Checkpoints keep it.
+        """
+        ...
+
     def roll_back(self) -> bool:
         """Leave the current step out, and go on from the weights and optimizer state of the last checkpoint.
 

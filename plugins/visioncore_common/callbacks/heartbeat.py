@@ -12,7 +12,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.trainer.states import TrainerFn
 
 from visioncore_common.options.callback import HeartbeatOptions
-from visioncore_engine.contracts import Batch, CallbackFacts
+from visioncore_engine.contracts import Batch, CallbackFacts, Training
 
 __all__ = ["Heartbeat"]
 
@@ -74,7 +74,8 @@ class Heartbeat(pl.Callback):
     def _beat(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         rate = self._predictions / self._seconds if self._seconds > 0 else float("nan")
         self._seconds, self._predictions = 0.0, 0
-        total = f"/{self._facts.total_steps}" if self._facts.total_steps is not None else ""
+        planned = pl_module.total_steps if isinstance(pl_module, Training) else self._facts.total_steps
+        total = f"/{planned}" if planned is not None else ""
         words = [f"step {trainer.global_step}{total}"]
         loss = pl_module.recent_loss() if isinstance(pl_module, _TellsLoss) else None
         if loss is not None:

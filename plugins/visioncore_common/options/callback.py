@@ -72,6 +72,11 @@ class TimeBudgetOptions(Options):
     """How long training may take, resumed or not."""
 
     minutes: float = Field(gt=0, description="wall-clock minutes from the first step on, validations included")
+    shorten: bool = Field(
+        False,
+        description="count after each validation the steps that fit into what is left; where these are fewer than "
+        "planned, learning rates and schedules whose clock is `fraction` end with them; without it they are cut off",
+    )
 
 
 class GradientNormsOptions(Options):

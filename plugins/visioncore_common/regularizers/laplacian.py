@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor
 
 from visioncore_common.options.regularizer import LaplacianOptions
+from visioncore_common.regularizers.penalty import Penalty, require
 from visioncore_engine.contracts import RegularizerFacts
-from visioncore_engine.errors import ConfigError, Problem
 
 __all__ = ["Laplacian"]
 
 
-class Laplacian:
+class Laplacian(Penalty):
     """Sum of the squared discrete Laplacian along `axes`: 0 for weights that are constant or linear along them.
 
     At each place that has both neighbours along every axis the Laplacian is the sum over the axes of
@@ -28,28 +26,21 @@ class Laplacian:
 
     def __init__(self, options: LaplacianOptions, facts: RegularizerFacts) -> None:
         self._axes = options.axes
-        short = [name for name, parameter in facts.parameters.items() if not self._fits(parameter)]
-        if short:
-            raise ConfigError(
-                Problem(
-                    what=f"a second difference along axes {self._axes} needs three values along each; "
-                    f"too few in {', '.join(short)}",
-                    key="regularizers.match",
-                    given=f"axes: {list(self._axes)}",
-                    todo="leave these out of `match`, or choose other `axes`",
-                )
-            )
+        require(
+            facts,
+            self._fits,
+            f"a second difference along axes {self._axes} needs three values along each",
+            given=f"axes: {list(self._axes)}",
+            other="other `axes`",
+        )
 
     def _fits(self, parameter: Tensor) -> bool:
         inside = all(-parameter.ndim <= axis < parameter.ndim for axis in self._axes)
         return inside and all(parameter.shape[axis] >= 3 for axis in self._axes)
 
-    def penalty(self, parameters: Mapping[str, Tensor]) -> Tensor | None:
-        """Sum over the parameters."""
-        return torch.stack([self._of(value) for value in parameters.values()]).sum() if parameters else None
-
-    def _of(self, weight: Tensor) -> Tensor:
-        return torch.stack([self._bend(weight, axis) for axis in self._axes]).sum(dim=0).square().sum()
+    def of(self, parameter: Tensor) -> Tensor:
+        """Sum of the squares of the Laplacian."""
+        return torch.stack([self._bend(parameter, axis) for axis in self._axes]).sum(dim=0).square().sum()
 
     def _bend(self, weight: Tensor, along: int) -> Tensor:
         """Second difference along an axis, at places inside along all of them."""
@@ -61,6 +52,3 @@ class Laplacian:
             else:
                 weight = weight.narrow(axis, 1, inner)
         return weight
-
-    def proximal(self, parameters: Mapping[str, Tensor], strength: float, rates: Mapping[str, float]) -> None:
-        """Change nothing."""

@@ -1,4 +1,4 @@
-"""Soft thresholds that know how far the optimizer moves each value."""
+"""Soft thresholds, by the rate of a parameter or of each value."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 from visioncore_common.options.regularizer import ProximalL1Options
-from visioncore_common.regularizers import ProximalL1
 from visioncore_engine.contracts import Regularizer, RegularizerFacts
+from visioncore_engine.errors import ConfigError, Problem
+from visioncore_engine.options import RegularizerOptions
 
-__all__ = ["AdaptedProximalL1", "proximal_l1"]
+__all__ = ["AdaptedProximalL1", "ProximalL1", "proximal_l1"]
 
 
 def proximal_l1(options: ProximalL1Options, facts: RegularizerFacts) -> Regularizer:
@@ -23,6 +24,41 @@ def proximal_l1(options: ProximalL1Options, facts: RegularizerFacts) -> Regulari
         Where every matched parameter is frozen.
     """
     return ProximalL1(options, facts) if options.rates == "parameter" else AdaptedProximalL1(options, facts)
+
+
+class ProximalL1:
+    """Soft threshold by strength · rate after each optimizer step: exact zeros, where the penalty only comes near.
+
+    The proximal operator of the l1 norm (Parikh & Boyd 2014, §6.5.2). Frozen parameters are left alone.
+    """
+
+    def __init__(self, options: RegularizerOptions, facts: RegularizerFacts) -> None:
+        del options
+        if not any(parameter.requires_grad for parameter in facts.parameters.values()):
+            raise ConfigError(
+                Problem(
+                    what="every matched parameter is frozen, a proximal step would change it all the same",
+                    key="regularizers.match",
+                    given=", ".join(facts.parameters),
+                    todo="match trainable parameters",
+                )
+            )
+
+    def penalty(self, parameters: Mapping[str, Tensor]) -> Tensor | None:
+        """Return None: nothing is added to the loss."""
+        return None
+
+    @torch.no_grad()
+    def proximal(self, parameters: Mapping[str, Tensor], strength: float, rates: Mapping[str, float]) -> None:
+        """Move every value towards 0 by strength times the parameter's rate, and no further than 0."""
+        moved = [
+            (parameter, strength * rates[name]) for name, parameter in parameters.items() if parameter.requires_grad
+        ]
+        if moved:
+            values, bounds = map(list, zip(*moved, strict=True))
+            shrunk = torch._foreach_clamp_max(values, bounds)  # noqa: SLF001 - torch has one kernel for many tensors by this name only
+            torch._foreach_clamp_min_(shrunk, [-bound for bound in bounds])
+            torch._foreach_sub_(values, shrunk)
 
 
 class AdaptedProximalL1(ProximalL1):

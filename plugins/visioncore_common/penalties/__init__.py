@@ -1,1 +1,0 @@
-"""Penalties and steps on the shape of weights."""

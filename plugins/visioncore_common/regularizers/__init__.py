@@ -1,0 +1,1 @@
+"""Penalties and proximal steps on parameters and outputs."""
