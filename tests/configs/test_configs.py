@@ -29,6 +29,12 @@ SIZES = {
     "hidden_channels",
     "burn_in",
 }
+BUILT_IN = ("visioncore_common", "visioncore_neural")
+ELSEWHERE = {  # what no run file of ours can hold, and the tests that train with it instead
+    "launcher": {"local": "every run that says nothing", "slurm": "tests/clusters", "torchrun": "tests/clusters"},
+    "logger": {"wandb": "tests/visioncore_common/test_wandb.py"},  # it starts a service of its own
+    "reader": dict.fromkeys(("dset", "folder", "hdf5", "nwb", "sensorium"), "tests/visioncore_neural write files"),
+}
 
 
 def leaves(tree):
@@ -51,7 +57,7 @@ def overlays(path, resolved):
     options = resolved.run.model.options
     parts = [choice.id for slot in ("core", "recurrent") for choice in getattr(options, slot, ())]
     names = ["", f"-{resolved.run.data.name}"]
-    if resolved.run.data.name == "synthetic_v1" and CONFIGS / "neural" in path.parents:
+    if resolved.run.data.name == "synthetic_v1" and path.parent in (CONFIGS / "neural", CONFIGS / "neural" / "launch"):
         names += ["-neural", *(f"-{part}" for part in parts)]
     found = [CONFIGS / "overlays" / f"tiny{name}.yaml" for name in names]
     return [path for path in found if path.exists()]
@@ -61,7 +67,8 @@ def run_files():
     for path in sorted(CONFIGS.glob("**/*.yaml")):
         if path.parent.name not in ("overlays", "parts"):
             # Twenty ways to say nearly the same thing: most of them wait for `make smoke`.
-            slow = [pytest.mark.slow] * (path.stem.startswith(("resnet_", "dense_")) or path.parent.name == "launch")
+            variant = path.stem.startswith(("resnet_", "dense_")) or path.parent.name in ("launch", "components")
+            slow = [pytest.mark.slow] * variant
             yield pytest.param(path, id="-".join(path.relative_to(CONFIGS).with_suffix("").parts), marks=slow)
 
 
@@ -81,6 +88,21 @@ def extends(path):
     return [names] if isinstance(names, str) else names
 
 
+def test_every_component_stands_in_a_run_file():
+    """Each is trained with below: who adds one adds it to a run file, or says where it is trained with."""
+    found = {
+        (choice.kind, choice.name)
+        for path in CONFIGS.glob("**/*.yaml")
+        if path.parent.name not in ("overlays", "parts") and not path.stem.startswith("example_lab")
+        for _, choice in resolve(files(path)).choices()
+    }
+    declared = {(one.kind, one.component.name) for one in discover().entries if one.plugin.name in BUILT_IN}
+    left = {kind: set() for kind in ELSEWHERE}
+    for kind, name in declared - found:
+        left.setdefault(kind, set()).add(name)
+    assert left == {kind: set(names) for kind, names in ELSEWHERE.items()}
+
+
 @pytest.mark.parametrize("path", list(run_files()))
 def test_b12_a_config_composes_and_runs(path, tmp_path, monkeypatch):
     if path.stem.startswith("example_lab") and all(plugin.name != "example_lab" for plugin in discover().plugins):
@@ -94,8 +116,10 @@ def test_b12_a_config_composes_and_runs(path, tmp_path, monkeypatch):
     sets = [f"run.dir={tmp_path / 'run'}"]
     if "folder" in resolved.dump()["data"]:
         sets.append(f"data.folder={CHECKOUT / resolved.dump()['data']['folder']}")
-    if "warmup_steps" in (resolved.dump()["scheduler"] or {}):
-        sets.append("scheduler.warmup_steps=1")  # a rise must end before the two steps do
+    (tmp_path / "configs").symlink_to(CONFIGS)  # tables that run files name
+    for key, value in (("warmup_steps", 1), ("warmup_fraction", 0.6)):
+        if key in (resolved.dump()["scheduler"] or {}):
+            sets.append(f"scheduler.{key}={value}")  # a rise must end before the two steps do
     tiny = resolve([*files(path), *overlays(path, resolved)], sets=sets)
     if tiny.run.transfer is not None:  # a source must be there: the same run, without the transfer
         sets_of_source = [*sets[1:], f"run.dir={tmp_path / 'source'}", "transfer=null", "seed=99"]
