@@ -75,6 +75,12 @@ COMPONENTS: dict[str, tuple[Component, ...]] = {
             build="visioncore_neural.stages.densenet3d:Densenet3d",
         ),
         Component(
+            name="visioncore",
+            summary="frontend and convolutions of a VisionCore model, for imported weights",
+            options=f"{_OPTIONS}.old_core:OldCoreOptions",
+            build="visioncore_neural.stages.old_core:OldCore",
+        ),
+        Component(
             name="conv_gru",
             summary="convolutional gated recurrent unit",
             options=f"{_OPTIONS}.recurrent:ConvGRUOptions",

@@ -48,8 +48,27 @@ RESIDUAL = {
     "activate_sum": False,
     "stride": [2, 1, 1],
 }
-OLD = {"compat": Given("visioncore", norm="none", compat="none", channels=[4])}
-OLD_UNIT = {"compat": Given("visioncore", unroll="per_prediction", compat="none")}
+OLD_CORE = {
+    "num_lags": 6,
+    "stem": {"channels": 2, "kernel_size": [1, 3, 3], "norm": "pixel_rms", "activation": "elu"},
+    "join": "residual",
+    "layers": [
+        {"channels": 2, "kernel_size": [2, 3, 3], "norm": "window_instance", "activation": "elu"},
+        {"channels": 3, "kernel_size": [2, 1, 1], "norm": "window_group", "activation": "elu"},
+    ],
+}
+OLD_CORES = {
+    "num_lags": 5,
+    "stem": None,
+    "join": "plain",
+    "layers": [],
+    "sum_activation": "softplus",
+    "steps": "all",
+}
+_OLD = "tests/visioncore_neural/test_import_checkpoint.py: the scene's channels are no steps of a window"
+OLD_UNIT = {"compat": _OLD, "steps": _OLD}
+OLD_STEPS = {"history_is_used": "of the oldest step of a window, the newest frames are no part: as in VisionCore"}
+OLD_FRONTEND = "tests/visioncore_neural/test_import_checkpoint.py: it sees one channel, the scene has more"
 KERNELS = {"bands": 1.0, "window_power": Given(2.0, window="time", window_power=1.0)}
 ENCODER = {
     "adapter": {"name": "affine", "grid_size": 5},
@@ -434,11 +453,19 @@ def simulated_scene(case: Case) -> EvaluatorScene:
 
 CASES: tuple[Case, ...] = (
     Case("adapter", "affine", options={"grid_size": 4}),
-    Case("stage", "conv3d", options=CONVOLUTION, variants={**LAYERS, **OLD}),
-    Case("stage", "resnet3d", options={**CONVOLUTION, "channels": [4, 2, 2]}, variants={**RESIDUAL, **OLD}),
+    Case("stage", "conv3d", options=CONVOLUTION, variants=LAYERS),
+    Case("stage", "resnet3d", options={**CONVOLUTION, "channels": [4, 2, 2]}, variants=RESIDUAL),
     Case("stage", "densenet3d", options={**CONVOLUTION, "channels": [4, 2, 2]}, variants={**LAYERS, **POOLS}),
     Case("stage", "learnable_temporal", variants=KERNELS),
-    Case("stage", "conv_gru", variants=OLD_UNIT),
+    Case("stage", "conv_gru", inert=OLD_UNIT),
+    Case(
+        "stage",
+        "visioncore",
+        options=OLD_CORE,
+        variants=OLD_CORES,
+        inert={"frontend": OLD_FRONTEND},
+        expected=OLD_STEPS,
+    ),
     Case(
         "stage",
         "temporal_basis",
@@ -479,7 +506,8 @@ CASES: tuple[Case, ...] = (
         "modulator",
         "conv_gru",
         options={"hidden_channels": 3, "burn_in": 3},
-        variants={"inputs": ["eyepos"], **OLD_UNIT},
+        variants={"inputs": ["eyepos"]},
+        inert=OLD_UNIT,
     ),
     Case(
         "modulator",

@@ -13,6 +13,7 @@ ACTS = {
     "none": lambda x: x,
     "relu": torch.relu,
     "gelu": functional.gelu,
+    "silu": lambda x: x / (1 + torch.exp(-x)),
     "splitrelu": lambda x: torch.cat([x.relu(), (-x).relu()], dim=1),
 }
 
@@ -85,39 +86,183 @@ def kernel(weights, name, params):
     return w
 
 
+def normed(weights, name, block, x):
+    """Statistics written out axis by axis; (B, C, S, H, W)."""
+    kind, params = block["norm_type"], block.get("norm_params") or {}
+    eps = params.get("eps", 1e-5)
+
+    def own(part, otherwise):
+        found = weights.get(f"{name}.{part}")
+        return otherwise if found is None else found[:, None, None, None]
+
+    if kind == "batch":
+        x = (x - own("running_mean", 0.0)) / torch.sqrt(own("running_var", 1.0) + eps)
+        return x * own("weight", 1.0) + own("bias", 0.0)
+    if kind == "rms":
+        root = torch.sqrt(sum(x[:, c] ** 2 for c in range(x.shape[1])) / x.shape[1] + eps)
+        return x / root[:, None] * own("gamma", 1.0) + own("beta", 0.0)
+    if kind == "layer":
+        mean = sum(x[:, c] for c in range(x.shape[1]))[:, None] / x.shape[1]
+        variance = sum(x[:, c] ** 2 for c in range(x.shape[1]))[:, None] / x.shape[1] - mean**2
+        return (x - mean) / torch.sqrt(variance + eps)
+    flat = x.reshape(*x.shape[:2], -1)
+    if kind == "grn":
+        offset = min(max(float(weights[f"{name}.offset"]), 0.1), 1.0)
+        root = torch.sqrt((flat**2).sum(-1) / flat.shape[-1] + 1e-6) + offset
+        return x / root[:, :, None, None, None] * own("gamma", 1.0) + own("beta", 0.0)
+    if kind in ("instance", "group"):
+        groups = x.shape[1] if kind == "instance" else params.get("num_groups", 1)
+        parts = x.reshape(len(x), groups, -1)
+        mean, variance = parts.mean(-1), parts.var(-1, unbiased=False)
+        parts = (parts - mean[..., None]) / torch.sqrt(variance + eps)[..., None]
+        return parts.reshape(x.shape) * own("weight", 1.0) + own("bias", 0.0)
+    return x
+
+
+def three(given, usual):
+    given = usual if given is None else given
+    return [given] * 3 if isinstance(given, int) else list(given)
+
+
+def taken(x, axis, starts, size, combine):
+    """Windows of an axis, each reduced to one place."""
+    return torch.stack([combine(x.narrow(axis, start, size), axis) for start in starts], dim=axis)
+
+
+def pooled(weights, name, params, x):
+    kind = (params or {}).get("type", "none")
+    if kind in ("max", "avg"):
+        sizes = three(params.get("kernel_size"), 2)
+        steps, paddings = three(params.get("stride"), sizes), three(params.get("padding"), 0)
+        for axis in range(3):
+            size, step, padding = sizes[axis], steps[axis], paddings[axis]
+            if padding:
+                shape = list(x.shape)
+                shape[axis + 2] = padding
+                border = x.new_full(shape, -float("inf") if kind == "max" else 0.0)
+                x = torch.cat([border, x, border], dim=axis + 2)
+            starts = range(0, x.shape[axis + 2] - size + 1, step)
+            x = taken(x, axis + 2, starts, size, torch.amax if kind == "max" else torch.mean)
+        return x
+    if kind in ("aablur", "se_pool"):
+        step = params.get("stride", 2)
+        if kind == "aablur":
+            for axis in (3, 4):
+                zero = torch.zeros_like(x.narrow(axis, 0, 1))
+                wide = torch.cat([zero, x, zero], dim=axis)
+                size = x.shape[axis]
+                x = sum(share * wide.narrow(axis, tap, size) for tap, share in enumerate((0.25, 0.5, 0.25)))
+        rows, columns = (range(0, size - 1, step) for size in x.shape[3:])
+        weight = torch.exp(x / 10)
+        quads = [(0, 0), (0, 1), (1, 0), (1, 1)]
+        out = x.new_zeros(*x.shape[:3], len(rows), len(columns))
+        for i, r in enumerate(rows):
+            for j, c in enumerate(columns):
+                if params.get("use_soft", True):
+                    over = sum(x[..., r + y, c + z] * weight[..., r + y, c + z] for y, z in quads) / 4
+                    out[..., i, j] = over / (sum(weight[..., r + y, c + z] for y, z in quads) / 4 + 1e-6)
+                else:
+                    out[..., i, j] = sum(x[..., r + y, c + z] for y, z in quads) / 4
+        means = out.mean(dim=(3, 4))
+        w1, b1, w2, b2 = (weights[f"{name}.se.{part}"] for part in ("1.weight", "1.bias", "3.weight", "3.bias"))
+        hidden = torch.einsum("oc,bcs->bos", w1[:, :, 0, 0, 0], means) + b1[:, None]
+        hidden = hidden * torch.sigmoid(hidden)
+        gate = torch.sigmoid(torch.einsum("oc,bcs->bos", w2[:, :, 0, 0, 0], hidden) + b2[:, None])
+        return out * gate[..., None, None]
+    return x
+
+
 def layer(weights, name, block, features):
-    params = block["conv_params"]
+    params, order = block["conv_params"], block.get("order", ["pad", "conv", "norm", "act", "dropout", "pool"])
     w = kernel(weights, f"{name}.components.conv.conv", params)
-    features = functional.pad(features, (0, 0, 0, 0, w.shape[2] - 1, 0), mode="replicate")
-    features = functional.conv3d(features, w, weights.get(f"{name}.components.conv.conv.bias"))
-    if block["norm_type"] == "batch":
-        norm = f"{name}.components.norm"
-        mean, var, scale, shift = (
-            weights[f"{norm}.{part}"][:, None, None, None] for part in ("running_mean", "running_var", "weight", "bias")
-        )
-        features = (features - mean) / torch.sqrt(var + 1e-5) * scale + shift
-    return ACTS[block["act_type"]](features)
+    stride, dilation = three(params.get("stride"), 1), three(params.get("dilation"), 1)
+    if w.shape[2] > 1 and "pad" in order:
+        for _ in range(dilation[0] * (w.shape[2] - 1)):
+            features = torch.cat([features[:, :, :1], features], dim=2)  # the newest frame again
+        for axis, border in zip((3, 4), three(params.get("padding"), 0)[1:], strict=True):
+            if w.shape[axis] > 1:
+                places = torch.arange(-border, features.shape[axis] + border).clamp(0, features.shape[axis] - 1)
+                features = features.index_select(axis, places)
+    bias = weights.get(f"{name}.components.conv.conv.bias")
+    features = functional.conv3d(features, w, bias, stride=stride, dilation=dilation)
+    features = normed(weights, f"{name}.components.norm", block, features)
+    features = ACTS[block["act_type"]](features)
+    return (
+        pooled(weights, f"{name}.components.pool", block.get("pool_params"), features) if "pool" in order else features
+    )
+
+
+def fitted(features, like):
+    """Last steps and middle pixels, as many as the other has."""
+    top, left = (features.shape[3] - like.shape[3]) // 2, (features.shape[4] - like.shape[4]) // 2
+    kept = features[:, :, -like.shape[2] :]
+    return kept[:, :, :, top : top + like.shape[3], left : left + like.shape[4]]
 
 
 def convolved(weights, config, features):
     number = 0
     params = config["params"]
     if "stem_config" in params:
-        features, number = layer(weights, "convnet.layers.0", params["stem_config"], features), 1
+        apart = any(name.startswith("convnet.stem.") for name in weights)
+        stem = "convnet.stem" if apart else "convnet.layers.0"
+        features, number = layer(weights, stem, params["stem_config"], features), 0 if apart else 1
     for block in params["block_configs"]:
         name = f"convnet.layers.{number}"
         number += 1
+        if config["type"] == "densenet":
+            out = layer(weights, name, block, features)
+            features = torch.cat([fitted(features, out), out], dim=1)
+            continue
         if config["type"] != "resnet":
             features = layer(weights, name, block, features)
             continue
         out = layer(weights, f"{name}.main_block", block, features)
         way = features
         if f"{name}.shortcut.weight" in weights:
+            pool = (block.get("pool_params") or {}).get("stride", 1)
+            t, y, x = (
+                step * more
+                for step, more in zip(three(block["conv_params"].get("stride"), 1), three(pool, 1), strict=True)
+            )
             way = torch.einsum("oc,bcthw->bothw", weights[f"{name}.shortcut.weight"][:, :, 0, 0, 0], way)
-        top, left = (way.shape[3] - out.shape[3]) // 2, (way.shape[4] - out.shape[4]) // 2
-        way = way[:, :, :, top : top + out.shape[3], left : left + out.shape[4]]
-        features = ACTS[params.get("resnet_post_add_activation", "none")](out + way)
+            way = way[:, :, ::t, ::y, ::x]
+        smaller = out.new_zeros([min(pair) for pair in zip(out.shape, way.shape, strict=True)])
+        total = fitted(out, smaller) + fitted(way, smaller)
+        features = ACTS[params.get("resnet_post_add_activation", "none")](total)
     return features
+
+
+def split(frames):
+    """Fine and coarse part by a level of a Laplacian pyramid: blur, drop, fill with zeros, blur again."""
+    b, _, t, height, width = frames.shape
+    pictures = frames.reshape(b * t, 1, height, width)
+    taps = torch.tensor([1, 4, 6, 4, 1], dtype=frames.dtype) / 16 * 2**0.5
+    window = torch.outer(taps, taps)[None, None]
+    small = functional.conv2d(functional.pad(pictures, (2, 2, 2, 2), mode="reflect"), window, stride=2)
+    wide = functional.pad(small, (1, 1, 1, 1), mode="reflect")
+    filled = frames.new_zeros(b * t, 1, 2 * wide.shape[2] - height % 2, 2 * wide.shape[3] - width % 2)
+    filled[:, :, ::2, ::2] = wide
+    coarse = functional.conv2d(filled, window).reshape(frames.shape)
+    return torch.cat([frames - coarse, coarse], dim=1)
+
+
+def fronted(weights, config, features):
+    params = config["params"]
+    if config["type"] == "da":
+        fast, slow = torch.zeros_like(features), torch.zeros_like(features)
+        for step in range(features.shape[2]):
+            for tap in range(params["filter_length"]):
+                seen = step - (params["filter_length"] - 1) + tap
+                if seen >= 0:
+                    fast[:, :, step] += weights["frontend.Ky_filter"][0, 0, tap] * features[:, :, seen]
+                    slow[:, :, step] += weights["frontend.Kz_filter"][0, 0, tap] * features[:, :, seen]
+        below = 1 + weights["frontend.beta"].relu() * slow
+        return weights["frontend.alpha"] * fast / below.clamp(min=1e-6)
+    name = "frontend.temporal_conv.conv"
+    w = kernel(weights, name, params)
+    if not params.get("split_MP"):
+        return functional.conv3d(features, w, weights.get(f"{name}.bias"))
+    return functional.conv3d(split(features), w, weights.get(f"{name}.bias"), groups=2)
 
 
 def encoded(weights, behavior):
@@ -194,21 +339,45 @@ def read_out(weights, kind, features):
     return drive + weights["readout.bias"] if "readout.bias" in weights else drive
 
 
-def rates(weights, config, windows, behavior):
-    """Rates (B, N) of windows (B, C, T, H, W), newest frame first, and behavior (B, K)."""
+def from_history(weights, config, history):
+    """Drive from responses (B, K, N), the frame before first: plain layers whose weights are over their norm."""
+    values, number = history.flatten(1), 0
+    while True:
+        name = f"history.mlp.{number}"
+        last = f"{name}.linear.bias" not in weights
+        name = name if last else f"{name}.linear"
+        if f"{name}.weight" in weights:
+            w = weights[f"{name}.weight"]
+        else:
+            w = weights[f"{name}.parametrizations.weight.original"]
+            w = w / sum(
+                weights[f"{name}.parametrizations.weight.0._u"][o]
+                * (w[o] * weights[f"{name}.parametrizations.weight.0._v"]).sum()
+                for o in range(len(w))
+            )
+        values = values @ w.T + weights[f"{name}.bias"]
+        if last:
+            return values
+        values, number = ACTS[config["params"]["act_type"]](values), number + 1
+
+
+def rates(weights, config, windows, behavior, history=None):
+    """Rates (B, N) of windows (B, C, T, H, W), newest frame first, behavior (B, K), and earlier responses (B, L, N)."""
+    if config.get("convnet", {}).get("type", "none") == config.get("frontend", {}).get("type", "none") == "none":
+        windows = windows.new_ones(len(windows), 1, 1, 1, 1)
     features = windows
     if config.get("adapter", {}).get("type") == "adapter":
         features = adapted(weights, config["adapter"]["params"], features)
-    if config.get("frontend", {}).get("type") == "learnable_temporal":
-        name = "frontend.temporal_conv.conv"
-        w = kernel(weights, name, config["frontend"]["params"])
-        features = functional.conv3d(features, w, weights.get(f"{name}.bias"))
+    if config.get("frontend", {}).get("type", "none") != "none":
+        features = fronted(weights, config["frontend"], features)
     if config.get("convnet", {}).get("type", "none") != "none":
         features = convolved(weights, config["convnet"], features)
     features = modulated(weights, config.get("modulator", {}).get("type"), features, behavior)
     if config.get("recurrent", {}).get("type") == "convgru":
         features = gru(weights, "recurrent", features).unsqueeze(2)
     drive = read_out(weights, config["readout"]["type"], features[:, :, -1])
+    if config.get("model_type") == "v1multi_history":
+        drive = drive + from_history(weights, config["history_encoder"], history)
     rate = softplus(drive) if config["output_activation"] == "softplus" else torch.exp(drive)
     base = config.get("baseline", {})
     if base.get("enabled"):

@@ -8,30 +8,19 @@ import old_visioncore
 import pytest
 import torch
 import yaml
+from neural_models import double
 from old_checkpoints import BLOCKS, GRID, UNITS, WHOLE, old_file
+from old_zoo import ZOO
 
 from visioncore_engine import evaluate, load, resolve, train
 from visioncore_engine.cli import main
 from visioncore_engine.errors import CheckpointError, ConfigError, UserError
+from visioncore_neural.imports.weights import model_of_weights
 from visioncore_neural.legacy.importing import import_checkpoint
 
 PAST = "import each once"
 LAGS, SIZE = 9, 12
-ENCODER = {
-    "name": "encoder",
-    "adapter": {"name": "affine", "grid_size": GRID, "transform": "scale", "compat": "visioncore"},
-    "core": [
-        {"name": "learnable_temporal", "id": "frontend", "kernel_size": 7, "num_channels": 2},  # 5 and 2 without effect
-        {"name": "conv3d", "id": "stem", "channels": [2], "kernel_size": [1, 3, 3], "norm": "none",
-         "activation": "split_relu", "compat": "visioncore"},
-        {"name": "resnet3d", "id": "blocks", "channels": [4, 3], "kernel_size": [[2, 5, 5], [2, 1, 1]], "norm": "batch",
-         "activation": "relu", "activate_sum": False, "compat": "visioncore"},
-    ],
-    "modulator": {"name": "film", "hidden": [5], "activation": "gelu"},
-    "readout": {"name": "gaussian", "rotate": True},
-    "activation": "softplus",
-    "baseline": 0.1,
-}  # fmt: skip
+ENCODER = model_of_weights(WHOLE, LAGS)
 
 
 def run_of(model, num_sessions=2, **data):
@@ -51,22 +40,31 @@ def run_of(model, num_sessions=2, **data):
     }  # fmt: skip
 
 
-def agree(new, name, weights, config, lags=LAGS):
-    """Compare the last frame's prediction with the formulas; return the largest rate."""
-    inputs = torch.randn(2, 1, max(lags, new.history + 1), SIZE, SIZE, generator=torch.Generator().manual_seed(5))
-    behavior = torch.randn(2, inputs.shape[2], 2, generator=torch.Generator().manual_seed(6))
-    found = new(name, inputs, {"behavior": behavior})[:, -1]
-    window = inputs[:, :, -lags:].flip(2).double()
-    expected = old_visioncore.rates(weights, config, window, behavior[:, -1].double())
-    assert torch.allclose(found.double(), expected, rtol=1e-4, atol=1e-5), (found, expected)
-    assert expected.std() > 1e-3  # else nothing was compared
-    return float(expected.max())
+def agree(new, name, weights, config, *, lags=LAGS, rtol=1e-4):
+    """Compare the last two frames' predictions with the formulas, newest frame first."""
+    num_frames = max(lags, new.history + 1) + 1
+    draws = torch.Generator().manual_seed(5)
+    inputs = torch.rand(2, 1, num_frames, SIZE, SIZE, generator=draws).to(torch.get_default_dtype())
+    behavior, previous = (
+        torch.randn(2, num_frames, 2, generator=draws),
+        torch.rand(2, num_frames, UNITS, generator=draws),
+    )
+    found = new(name, inputs, {"behavior": behavior, "previous_responses": previous})
+    expected = torch.stack([
+        old_visioncore.rates(
+            weights, config, inputs[:, :, end - lags : end].flip(2).double(), behavior[:, end - 1].double(),
+            previous[:, end - 5 : end].flip(1).double(),
+        )
+        for end in (num_frames - 1, num_frames)
+    ], dim=1)  # fmt: skip
+    torch.testing.assert_close(found[:, -2:].double(), expected, rtol=rtol, atol=rtol / 10)
+    assert (expected[0] - expected[1]).abs().max() > 1e-4, "the input has no effect: nothing was compared"
 
 
-def imported(tmp_path, config, model, num_sessions=1, lags=LAGS, **old):
+def imported(tmp_path, config, model, num_sessions=1, *, lags=LAGS, side=("behavior",), **old):
     weights = old_file(tmp_path / "old.ckpt", config, num_sessions, **old)
     names = ["m2_a", "m1_a"] if num_sessions > 1 else []
-    run = run_of(model, num_sessions)
+    run = run_of(model, num_sessions, side=list(side))
     with pytest.warns(DeprecationWarning, match=PAST):
         account = import_checkpoint(tmp_path / "old.ckpt", run, tmp_path / "new.ckpt", num_lags=lags, sessions=names)
     return load(tmp_path / "new.ckpt"), weights, account
@@ -97,88 +95,72 @@ def test_a29_sessions_that_the_run_lacks_are_told_and_the_others_keep_their_read
 
 PLAIN = {key: value for key, value in WHOLE.items() if key in ("frontend", "readout", "output_activation")}
 MLP = {"type": "mlp", "dims": [5, 4]}
-UNIT = {"hidden_channels": 3, "kernel_size": 3, "burn_in": 4, "unroll": "per_prediction", "compat": "visioncore"}
-FRONTEND = {"name": "learnable_temporal", "id": "frontend", "kernel_size": 5, "num_channels": 2}
-LATE = {**FRONTEND, "kernel_size": 9}
+GRU = {"type": "convgru", "params": {"hidden_dim": 3, "kernel_size": 3}}
+UNIT = {"type": "convgru", "params": {"beh_emb_dim": 2, "hidden_dim": 3, "kernel_size": 3}}
+BLOCK = {"conv_params": {"kernel_size": [2, 3, 3]}, "norm_type": "none", "act_type": "gelu"}
+
+
+def blocks(**more):
+    return {"convnet": {"type": "vanilla", "params": {"channels": [4, 3], "block_configs": [{**BLOCK, **more}, BLOCK]}}}
+
+
 VARIANTS = {
-    "concat": (
-        {"modulator": {"type": "concat", "params": {"encoder_params": MLP}}},
-        {"core": [LATE], "modulator": {"name": "concat", "hidden": [5], "num_channels": 4}},
-    ),
-    "concat_activated": (
-        {"modulator": {"type": "concat", "params": {"encoder_params": {**MLP, "last_layer_activation": True}}}},
-        {"core": [LATE], "modulator": {"name": "concat", "hidden": [5, 4], "num_channels": 4}},
-    ),
-    "gru": (
-        {"recurrent": {"type": "convgru", "params": {"hidden_dim": 3, "kernel_size": 3}}},
-        {"core": [FRONTEND], "recurrent": [{"name": "conv_gru", **UNIT}]},
-    ),
-    "concat_gru": (
-        {
-            "modulator": {"type": "concat", "params": {"encoder_params": MLP}},
-            "recurrent": {"type": "convgru", "params": {"hidden_dim": 3, "kernel_size": 3, "n_layers": 1}},
+    "concat": {"modulator": {"type": "concat", "params": {"encoder_params": MLP}}},
+    "concat_activated": {
+        "modulator": {"type": "concat", "params": {"encoder_params": {**MLP, "last_layer_activation": True}}},
+    },
+    "gru": {"recurrent": GRU},
+    "concat_gru": {"modulator": {"type": "concat", "params": {"encoder_params": MLP}}, "recurrent": GRU},
+    "film_gru": {"modulator": {"type": "film", "params": {"encoder_params": MLP}}, "recurrent": GRU},
+    "gru_modulator": {"modulator": UNIT, "readout": {"type": "gaussian"}},
+    "linear_log_rate": {
+        "frontend": {"type": "learnable_temporal", "params": {"kernel_size": 4, "num_channels": 2, "bias": True}},
+        "modulator": UNIT, "readout": {"type": "linear"}, "output_activation": "none",
+    },
+    "vanilla": {
+        "adapter": {"type": "adapter", "params": {"grid_size": GRID, "transform": "affine"}},
+        "convnet": {"type": "vanilla", "params": {"channels": [4, 3], "block_configs": BLOCKS}},
+        "baseline": {"enabled": True, "activation": "softplus"},
+    },
+    "summed": {
+        "convnet": {
+            "type": "resnet",
+            "params": {"channels": [2], "block_configs": BLOCKS[:1], "resnet_post_add_activation": "relu"},
         },
-        {"core": [FRONTEND], "modulator": {"name": "conv_gru", "hidden": [5], "num_embedding": 4, **UNIT}},
-    ),
-    "gru_modulator": (
-        {
-            "modulator": {"type": "convgru", "params": {"beh_emb_dim": 2, "hidden_dim": 3, "kernel_size": 3}},
-            "readout": {"type": "gaussian"},
-        },
-        {"core": [FRONTEND], "modulator": {"name": "conv_gru", "hidden": [], "num_embedding": 2, **UNIT}},
-    ),
-    "linear_log_rate": (
-        {
-            "frontend": {"type": "learnable_temporal", "params": {"kernel_size": 4, "num_channels": 2, "bias": True}},
-            "modulator": {"type": "convgru", "params": {"beh_emb_dim": 2, "hidden_dim": 3, "kernel_size": 3}},
-            "readout": {"type": "linear"},
-            "output_activation": "none",
-        },
-        {
-            "core": [{**FRONTEND, "kernel_size": 4, "bias": True}],
-            "modulator": {"name": "conv_gru", "hidden": [], "num_embedding": 2, **UNIT, "burn_in": 5},
-            "readout": {"name": "pooled"},
-            "activation": "exp",
-        },
-    ),
-    "vanilla": (
-        {
-            "adapter": {"type": "adapter", "params": {"grid_size": GRID, "transform": "affine"}},
-            "convnet": {"type": "vanilla", "params": {"channels": [4, 3], "block_configs": BLOCKS}},
-            "baseline": {"enabled": True, "activation": "softplus"},
-        },
-        {
-            "adapter": {**ENCODER["adapter"], "transform": "affine"},
-            "core": [
-                {**FRONTEND, "kernel_size": 7},
-                {**ENCODER["core"][2], "name": "conv3d"},
-            ],
-            "baseline": 0.1,
-        },
-    ),
-    "summed": (
-        {
-            "convnet": {
-                "type": "resnet",
-                "params": {"channels": [2], "block_configs": BLOCKS[:1], "resnet_post_add_activation": "relu"},
-            },
-        },
-        {"core": [
-            {**FRONTEND, "kernel_size": 8},
-            {**ENCODER["core"][2], "channels": [2], "kernel_size": [2, 5, 5], "activate_sum": True},
-        ]},
-    ),
+    },
+    "layer_norm": blocks(norm_type="layer"),
+    "instance_norm": blocks(norm_type="instance"),
+    "group_norm": blocks(norm_type="group", norm_params={"num_groups": 2, "eps": 1e-3}),
+    "average_pool": blocks(pool_params={"type": "avg", "kernel_size": [1, 2, 2], "stride": [1, 2, 2]}),
+    "max_pool": blocks(pool_params={"type": "max", "kernel_size": 3, "stride": 2, "padding": 1}),
+    "soft_pool": blocks(pool_params={"type": "se_pool", "r": 2}),
+    "even_pool": blocks(pool_params={"type": "aablur", "r": 2, "use_soft": False}),
+    "unpadded": blocks(order=["conv", "norm", "act"]),
 }  # fmt: skip
-VARIANTS["vanilla"][1]["core"][1].pop("activate_sum")
 
 
 @pytest.mark.parametrize("name", VARIANTS)
 def test_a20_each_part_predicts_as_its_formula_says_newest_frame_first(tmp_path, name):
-    old, ours = VARIANTS[name]
-    config = {**PLAIN, **old}
-    model = {"name": "encoder", "readout": ENCODER["readout"], **ours}
+    config = {**PLAIN, **VARIANTS[name]}
+    model = model_of_weights(config, LAGS)
     new, (weights,), _ = imported(tmp_path, config, model, prefix="")  # a file of one dataset, weights as they are
     agree(new, "m1_a", weights, config)
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_every_model_that_vision_core_ships_predicts_as_it_did(tmp_path, name):
+    config = ZOO[name]
+    side = ["behavior", *(["previous_responses"] if "history_encoder" in config else [])]
+    with double():
+        new, (weights,), account = imported(tmp_path, config, model_of_weights(config, LAGS), side=side)
+        agree(new, "m1_a", weights, config, rtol=1e-9)
+    assert (account.missing, account.unexpected, account.shapes) == ((), (), ())
+
+
+def test_a_stem_that_was_kept_as_the_first_layer_is_found_there(tmp_path):
+    new, (weights,), _ = imported(tmp_path, WHOLE, ENCODER, apart=False)
+    assert "convnet.layers.2.main_block.components.conv.conv.bias" in weights
+    agree(new, "m1_a", weights, WHOLE)
 
 
 def test_a20_the_newest_frames_that_had_no_effect_there_have_none_here(tmp_path):
@@ -194,8 +176,8 @@ def test_a19_filters_are_imported_as_they_were_applied_whatever_their_initialise
     new, weights, _ = imported(tmp_path, WHOLE, ENCODER)
     given = weights[0]["frontend.temporal_conv.conv.parametrizations.weight.original"].flatten(1)
     window = (torch.sin(torch.pi * torch.arange(5, dtype=torch.float64) / 4) ** 2).clamp(min=0) ** 0.25
-    applied = new.model.core[0].kernel().flatten(1).double()
-    torch.testing.assert_close(applied.flip(1)[:, 2:], given * window, rtol=1e-5, atol=1e-6)
+    applied = new.model.core[0].frontend.weight.flatten(1).double()
+    torch.testing.assert_close(applied, given * window, rtol=1e-5, atol=1e-6)
 
 
 def test_a24_a_film_of_the_old_start_is_imported_as_it_is_though_it_is_no_identity(tmp_path):
@@ -223,20 +205,23 @@ def refused(tmp_path, kind, match, model=ENCODER, data=None, **arguments):
 def test_options_that_the_weights_need_otherwise_are_all_told_with_what_to_write(tmp_path):
     old_file(tmp_path / "old.ckpt", WHOLE, 1)
     model = copy.deepcopy(ENCODER)
-    model["core"][0]["kernel_size"] = 5
-    model["core"][1]["activation"] = "relu"
+    model["core"][0]["frontend"]["kernel_size"] = 4
+    model["core"][0]["stem"]["activation"] = "relu"
+    model["core"][0]["layers"][1]["norm"] = "none"
     model["adapter"].pop("compat")
     model["modulator"]["hidden"] = [5, 4]
     text = refused(tmp_path, CheckpointError, "model.adapter.compat", model=model)
     for key, needed in (
-        ("core.frontend.kernel_size", "7"), ("core.stem.activation", "split_relu"), ("modulator.hidden", r"[5]"),
+        ("core.visioncore.frontend.kernel_size", "5"), ("core.visioncore.stem.activation", "split_relu"),
+        ("core.visioncore.layers.1.norm", "batch"), ("modulator.hidden", r"[5]"),
     ):  # fmt: skip
         assert f"model.{key}" in text
         assert f"write {needed}" in text
     refused(
         tmp_path, CheckpointError, "has one", model={key: value for key, value in ENCODER.items() if key != "baseline"}
     )
-    refused(tmp_path, CheckpointError, "too few", num_lags=6)
+    refused(tmp_path, CheckpointError, "too few", num_lags=4)
+    refused(tmp_path, CheckpointError, "num_lags", num_lags=LAGS + 1)
     refused(tmp_path, CheckpointError, "no session is called 'm1_a'", sessions=["m1_b"])
 
 
@@ -274,11 +259,11 @@ def test_b13_a_frozen_core_file_needs_its_model_file_and_a_core_alone_is_refused
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda state: state.pop("model.convnet.layers.1.main_block.components.norm.running_var"), "the file lacks it"),
+        (lambda state: state.pop("model.convnet.layers.0.main_block.components.norm.running_var"), "the file lacks it"),
         (lambda state: state.update({"model.convnet.layers.9.x": torch.ones(1)}), "nothing takes: convnet.layers.9.x"),
         (lambda state: state.update({"model.other": torch.ones(1)}), "nothing takes: model.other"),
         (lambda state: state.update({"model.modulator.shift_layer.bias": torch.ones(4)}), "do not fit each other"),
-        (lambda state: state["model.convnet.layers.0.components.act.ongain"].fill_(2), "split ReLU is not 1"),
+        (lambda state: state["model.convnet.stem.components.act.ongain"].fill_(2), "split ReLU is not 1"),
         (lambda state: state["model.readout.std"].fill_(1e-3), "write `min_std"),
     ],
 )
@@ -287,7 +272,7 @@ def test_no_tensor_is_left_out_or_made_up(tmp_path, change, message):
     payload = torch.load(tmp_path / "old.ckpt", weights_only=True)
     change(payload["state_dict"])
     torch.save(payload, tmp_path / "old.ckpt")
-    refused(tmp_path, UserError, message)
+    refused(tmp_path, UserError, message, model={**ENCODER, "readout": {"name": "gaussian", "rotate": True}})
 
 
 def test_the_command_writes_what_evaluation_and_transfer_take(tmp_path, capsys):
@@ -308,7 +293,7 @@ def test_the_command_writes_what_evaluation_and_transfer_take(tmp_path, capsys):
     result = train(resolve(moved), quiet=True)
     trained = load(result.run_dir / "checkpoints" / "last.ckpt")
     new = load(tmp_path / "new.ckpt")
-    assert torch.equal(trained.model.core[0].weight, new.model.core[0].weight)
+    assert torch.equal(trained.model.core[0].stem.conv.weight, new.model.core[0].stem.conv.weight)
     found = evaluate(result.run_dir, checkpoint=str(tmp_path / "new.ckpt"))["validation"]
     assert found["bits_per_spike"].scalars
     agree(new, "m2_a", weights[1], WHOLE)

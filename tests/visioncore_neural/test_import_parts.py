@@ -7,7 +7,7 @@ import copy
 import old_visioncore
 import pytest
 import torch
-from neural_models import recording
+from neural_models import double, recording
 from old_checkpoints import GRID, WHOLE
 
 from visioncore_engine.contracts import AdapterFacts, ReadoutFacts
@@ -19,6 +19,7 @@ from visioncore_neural.legacy.model import OldModel
 from visioncore_neural.options.adapter import AffineOptions
 from visioncore_neural.options.readout import GaussianOptions
 from visioncore_neural.readouts.gaussian import Gaussian
+from visioncore_neural.stages.old_frontends import coarse_part
 
 
 @pytest.mark.parametrize("transform", ["scale", "affine"])
@@ -89,29 +90,57 @@ def changed(path, value):
     return config
 
 
+REST = "convnet", "params", "stem_config"
+
+
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
         pytest.param(("recurrent",), {"type": "gru"}, "never trained", id="a22_gru"),
         pytest.param(("recurrent",), {"type": "lstm"}, "never trained", id="a22_lstm"),
         (("recurrent",), {"type": "convgru", "params": {"n_layers": 2}}, "n_layers"),
-        (("recurrent",), {"type": "convgru"}, "behind the modulator 'film'"),
-        (("frontend", "params", "split_MP"), True, "steerable pyramid"),
         (("frontend", "params", "aa_window"), "kaiser", "only 'hann'"),
-        (("frontend",), {"type": "da"}, "'da' is none of"),
-        (("convnet", "type"), "densenet", "'densenet' is none of"),
-        (("convnet", "params", "stem_config", "norm_type"), "rms", "at each pixel"),
-        (("convnet", "params", "stem_config", "norm_type"), "grn", "statistics over all frames"),
-        (("convnet", "params", "stem_config", "pool_params"), {"type": "max", "kernel_size": 2}, "pools over frames"),
-        (("convnet", "params", "stem_config", "conv_params", "padding"), [0, 1, 1], "repeated the pixels"),
-        (("convnet", "params", "stem_config", "conv_params", "stride"), 2, "only 1 is"),
+        (("frontend",), {"type": "temporal_basis"}, "'temporal_basis' is none of"),
+        (("frontend",), {"type": "da", "params": {"learnable_params": True}}, "in no file"),
+        (("convnet", "type"), "vivit", "'vivit' is none of"),
+        (("convnet", "params", "final_activation"), "relu", "behind the last layer"),
+        ((*REST, "norm_type"), "zca", "is no norm here"),
+        ((*REST, "norm_type"), "rms", "channels of a pixel"),
+        ((*REST, "act_type"), "mish", "no nonlinearity like 'mish'"),
+        ((*REST, "act_params"), {"split_dim": 2}, "act_params.split_dim"),
+        ((*REST, "pool_params"), {"type": "locatt", "kernel_size": 2}, "no pooling like 'locatt'"),
+        ((*REST, "order"), ["norm", "conv", "act"], "only convolution, norm, nonlinearity"),
+        ((*REST, "conv_params", "type"), "depthwise", "only 'standard'"),
+        (("convnet", "params", "block_configs", 0, "causal"), False, "both sides"),
         (("modulator",), {"type": "stn"}, "'stn' is none of"),
-        (("history_encoder",), {"type": "mlp"}, "history_encoder.type"),
         (("output_activation",), "none", "added to the logarithm"),
     ],
 )
 def test_what_cannot_be_exact_is_refused_by_its_key(path, value, message):
     OldModel.read(WHOLE, "old.ckpt")
+    config = changed(path, value)
+    if value == "rms":
+        config["convnet"]["params"]["stem_config"]["norm_params"] = {"target_dim": [1, 2]}
+    if path[-1] in ("order", "pool_params"):
+        config["convnet"]["params"]["stem_config"].setdefault("order", [])
+    if path[-1] == "pool_params":
+        config["convnet"]["params"]["stem_config"]["order"] = ["pad", "conv", "norm", "act", "pool"]
     with pytest.raises(CheckpointError, match=message) as caught:
-        OldModel.read(changed(path, value), "old.ckpt")
+        OldModel.read(config, "old.ckpt")
     assert path[0] in str(caught.value)
+
+
+def test_two_recurrent_units_are_refused():
+    unit = {"type": "convgru", "params": {"hidden_dim": 3}}
+    with pytest.raises(CheckpointError, match="one recurrent unit"):
+        OldModel.read({**WHOLE, "modulator": unit, "recurrent": unit}, "old.ckpt")
+
+
+@pytest.mark.parametrize("size", [3, 4, 9, 12])
+def test_a_level_of_the_pyramid_is_one_matrix_per_axis(size):
+    frames = torch.randn(2, 1, 3, size, size + 1, dtype=torch.float64)
+    with double():
+        rows, columns = coarse_part(size), coarse_part(size + 1)
+    coarse = rows @ frames @ columns.T
+    torch.testing.assert_close(torch.cat([frames - coarse, coarse], dim=1), old_visioncore.split(frames))
+    torch.testing.assert_close(rows.sum(dim=1), torch.ones(size, dtype=torch.float64))  # a uniform picture is coarse

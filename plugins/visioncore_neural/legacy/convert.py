@@ -14,9 +14,15 @@ from visioncore_engine.contracts import GroupSpec
 from visioncore_engine.errors import CheckpointError, ConfigError, Problem, nearest
 from visioncore_engine.options import Choice
 from visioncore_neural.legacy.behavior import Behavior
-from visioncore_neural.legacy.core import core_fits, core_weights, lags_of
+from visioncore_neural.legacy.core import core_fits, core_weights
 from visioncore_neural.legacy.fit import Fit
-from visioncore_neural.legacy.heads import adapter_weights, baseline_weights, gaussian_weights, pooled_weights
+from visioncore_neural.legacy.heads import (
+    adapter_weights,
+    baseline_weights,
+    gaussian_weights,
+    history_weights,
+    pooled_weights,
+)
 from visioncore_neural.legacy.kernels import Taken
 from visioncore_neural.legacy.layout import OldWeights
 from visioncore_neural.legacy.model import OldModel
@@ -84,11 +90,11 @@ class Target:
         Raises
         ------
         ConfigError
-            Where the run's model is no encoder that sees a stimulus.
+            Where the run's model is no encoder.
         """
         options = self.choice.options
-        if not isinstance(options, EncoderOptions) or not options.stimulus or options.history is not None:
-            what = "the weights are those of an encoder that sees a stimulus, and no earlier responses"
+        if not isinstance(options, EncoderOptions):
+            what = "the weights are those of an encoder"
             raise ConfigError(Problem(key="model", what=what, given=self.choice.name))
         return options
 
@@ -143,16 +149,15 @@ def _converted(
     old: OldWeights, model: OldModel, num_lags: int, target: Target, where: str
 ) -> tuple[dict[str, Tensor], Account]:
     options, fit = target.options, Fit()
-    lags = lags_of(model, num_lags)
     shared = Taken(old.shared, where)
-    behavior = Behavior(model, lags, shared)
-    sound = core_fits(model, lags, options, shared, fit)
+    sound = core_fits(model, num_lags, options, fit)
+    behavior = Behavior(model, model.core(num_lags).num_steps if model.sees else 1, shared)
     sound &= behavior.fits(options, fit)
     sound &= _heads_fit(model, options, fit)
     heads = {group.name: Taken(_session(old, group, where), f"{where}: {group.name}") for group in target.groups}
     if fit.problems or not sound:
         raise CheckpointError(*fit.problems)
-    made = {**core_weights(model, lags, options, shared), **behavior.state()}
+    made = {**core_weights(model, shared), **behavior.state(target.size())}
     problems: list[Problem] = []
     for name, taken in heads.items():
         try:
@@ -202,6 +207,13 @@ def _heads_fit(model: OldModel, options: EncoderOptions, fit: Fit) -> bool:
         fit.refuse("model.baseline", "the file has none" if model.baseline is None else "the file has one", "change it")
     if options.dispersion is not None:
         fit.same("model.dispersion", options.dispersion, None)
+    if model.history is None or options.history is None:
+        kinds = ["null" if found is None else "a perceptron" for found in (options.history, model.history)]
+        fit.same("model.history", *kinds)
+    else:
+        for name in ("num_lags", "hidden", "activation"):
+            fit.same(f"model.history.{name}", getattr(options.history, name), getattr(model.history, name))
+        fit.same("model.history.spectral_norm", options.history.spectral_norm, False)
     return not fit.problems
 
 
@@ -222,6 +234,9 @@ def _head(
         made["adapters"] = adapter_weights(model, taken)
     if model.baseline is not None:
         made["rates.baselines"] = baseline_weights(model, taken)
+    if model.history is not None:
+        made["histories"], offset = history_weights(model.history, taken)
+        made["readouts"]["bias"] = made["readouts"]["bias"] + offset
     return made
 
 

@@ -7,10 +7,11 @@ from torch import Tensor
 
 from visioncore_engine.errors import CheckpointError, Problem
 from visioncore_neural.legacy.kernels import Taken
-from visioncore_neural.legacy.model import OldModel
+from visioncore_neural.legacy.model import History, OldModel
+from visioncore_neural.legacy.perceptron import Perceptron
 from visioncore_neural.options.readout import GaussianOptions
 
-__all__ = ["adapter_weights", "baseline_weights", "gaussian_weights", "pooled_weights"]
+__all__ = ["adapter_weights", "baseline_weights", "gaussian_weights", "history_weights", "pooled_weights"]
 
 _LEAST_STD = 1e-3  # pixels; VisionCore clamps there
 _ADDED = 1e-8  # to the sum of a mask, before it is divided by it
@@ -87,6 +88,21 @@ def baseline_weights(model: OldModel, taken: Taken) -> dict[str, Tensor]:
     given = taken.need("baseline")
     rate = given.clamp(min=0) if model.baseline == "relu" else torch.nn.functional.softplus(given)
     return {"log_rate": rate.log().clamp(min=_NO_RATE)}
+
+
+def history_weights(history: History, taken: Taken) -> tuple[dict[str, Tensor], Tensor]:
+    """State of an encoder of earlier responses, and its offset (N,), which the readout takes.
+
+    VisionCore's inputs are the units of the frame before, then those of the frame before that; ours are the frames of
+    the first unit, the oldest first.
+    """
+    perceptron = Perceptron.read(taken, "history")
+    layers = [*perceptron.hidden, perceptron.output]
+    weight, bias = layers[0]
+    by_lag = torch.unflatten(weight, 1, (history.num_lags, -1))
+    layers[0] = by_lag.flip(1).transpose(1, 2).flatten(1), bias
+    state = Perceptron(tuple(layers[:-1]), layers[-1]).state("")
+    return state, state.pop("output.bias")
 
 
 def _projected(features: Tensor, bias: Tensor | None, projection: Projection | None) -> dict[str, Tensor]:

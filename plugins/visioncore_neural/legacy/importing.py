@@ -14,8 +14,9 @@ from visioncore_engine import resolve
 from visioncore_engine.errors import CheckpointError, ConfigError, Problem, UsageError
 from visioncore_engine.importing import Untrained
 from visioncore_neural.legacy.convert import Account, Target, converted
+from visioncore_neural.legacy.hyperparameters import model_file_of
 from visioncore_neural.legacy.layout import weights_of
-from visioncore_neural.legacy.model import OldModel, model_file_of
+from visioncore_neural.legacy.model import OldModel
 from visioncore_neural.legacy.reader import read_legacy
 
 __all__ = ["import_checkpoint"]

@@ -28,6 +28,11 @@ class Taken:
     def __init__(self, tensors: Mapping[str, Tensor], where: str) -> None:
         self._tensors, self._seen, self.where = dict(tensors), set[str](), where
 
+    @property
+    def names(self) -> list[str]:
+        """Names of all tensors."""
+        return list(self._tensors)
+
     def find(self, name: str) -> Tensor | None:
         """A tensor in float64, or None where there is none."""
         self._seen.add(name)

@@ -18,7 +18,7 @@ __all__ = ["ConvGRUModulator"]
 class ConvGRUModulator(nn.Module):
     """A `ConvGRU` over the features and an embedding of the side inputs at every pixel; its state is the output.
 
-    With ``compat: visioncore`` a prediction's run sees the embedding of the predicted frame at each of its frames.
+    With ``compat: visioncore`` each of the `steps` of a prediction sees the embedding of the predicted frame.
 
     Attributes
     ----------
@@ -32,14 +32,15 @@ class ConvGRUModulator(nn.Module):
         super().__init__()
         channels, height, width = facts.in_shape
         self.perceptron = SidePerceptron(options, facts.side, options.num_embedding)
-        self.unit = ConvGRU(options, StageFacts((channels + options.num_embedding, height, width), dt=None))
-        self._held = options.compat != "none"
+        self._num_steps = options.num_steps or 1
+        num_channels = channels + self._num_steps * options.num_embedding
+        self.unit = ConvGRU(options, StageFacts((num_channels, height, width), dt=None))
         self.out_shape, self.history, self.burn_in = self.unit.out_shape, self.unit.history, self.unit.burn_in
 
     def forward(self, features: Tensor, side: Mapping[str, Tensor]) -> Tensor:
         """Modulate: features (B, C, T, H, W) by {name: (B, T, K)} -> (B, D, T - history, H, W)."""
         embedding = self.perceptron(side).expand(-1, -1, -1, *features.shape[3:])
-        if self._held:
-            return self.unit.forward_held(features, embedding[:, :, self.history :].to(features.dtype))
-        states: Tensor = self.unit(torch.cat([features, embedding.to(features.dtype)], dim=1))
+        seen = torch.unflatten(features, 1, (self._num_steps, -1))  # (B, S, C / S, T, H, W)
+        beside = embedding[:, None].expand(-1, self._num_steps, *[-1] * 4).to(features.dtype)
+        states: Tensor = self.unit(torch.cat([seen, beside], dim=2).flatten(1, 2))
         return states

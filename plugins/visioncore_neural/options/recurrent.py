@@ -29,9 +29,9 @@ class ConvGRUUnitOptions(RecurrentOptions):
     kernel_size: int = Field(3, ge=1, description="odd size of the kernels in space; axes with a single pixel get 1")
 
     @property
-    def newest_first(self) -> bool:
-        """Whether a prediction's frames are run through from the newest to the oldest."""
-        return False
+    def num_steps(self) -> int | None:
+        """Steps that the channels hold; None where frames are steps."""
+        return None
 
     @model_validator(mode="after")
     def _odd(self) -> ConvGRUUnitOptions:
@@ -45,19 +45,24 @@ class ConvGRUOptions(ConvGRUUnitOptions):
 
     compat: Literal["none", "visioncore"] = Field(
         "none",
-        description="'visioncore' is for imported weights: a prediction's frames are run through newest first, each "
-        "with the side inputs of the predicted frame; needs `unroll: per_prediction`",
+        description="'visioncore' is for imported weights, behind the stage `visioncore` with `steps: all`: a "
+        "prediction runs anew through the `steps` that its channels hold, with the side inputs of the predicted frame "
+        "at each; `burn_in` and `unroll` have no part in it",
     )
+    steps: int = Field(2, ge=1, description="`compat: visioncore` only: steps that the channels hold")
 
     @property
-    def newest_first(self) -> bool:
-        """Whether a prediction's frames are run through from the newest to the oldest."""
-        return self.compat != "none"
+    def num_steps(self) -> int | None:
+        """Steps that the channels hold."""
+        return None if self.compat == "none" else self.steps
 
     @model_validator(mode="after")
-    def _restarts(self) -> ConvGRUOptions:
-        if self.compat != "none" and self.unroll != "per_prediction":
-            raise ValueError("`compat: visioncore` needs `unroll: per_prediction`")
+    def _steps_have_a_use(self) -> ConvGRUOptions:
+        if self.compat == "none" and self.steps != type(self).model_fields["steps"].default:
+            raise ValueError("`steps` belongs to `compat: visioncore`")
+        fields = RecurrentOptions.model_fields
+        if self.compat != "none" and any(getattr(self, name) != fields[name].default for name in ("burn_in", "unroll")):
+            raise ValueError("`compat: visioncore` has no `burn_in` and no `unroll`")
         return self
 
 

@@ -93,14 +93,16 @@ class LayersOptions(KernelOptions):
     window: Literal["none", "time", "space", "space_time"] = Field(
         "none", description="axes along which the kernels lie under a Hann window, against aliasing"
     )
-    norm: Literal["none", "frame_layer", "frame_group", "frame_instance", "frame_rms", "frame_response", "batch"] = (
-        Field(
-            "frame_layer",
-            description="normalisation of each frame: over channels and pixels, the same in groups of channels, or of "
-            "each channel over pixels; by the root mean square; of each channel's size by that of all (global response "
-            "normalisation). Or over the batch (which makes a prediction depend on the batch it was in)",
-        )
-    )
+    norm: Literal[
+        "none", "frame_layer", "frame_group", "frame_instance", "frame_rms", "frame_response", "pixel_layer",
+        "pixel_rms", "batch",
+    ] = Field(
+        "frame_layer",
+        description="normalisation of each frame: over channels and pixels, the same in groups of channels, or of "
+        "each channel over pixels; by the root mean square; of each channel's size by that of all (global response "
+        "normalisation). Or of each pixel over its channels, without their mean or by their root mean square. Or over "
+        "the batch (which makes a prediction depend on the batch it was in)",
+    )  # fmt: skip
     num_groups: int | None = Field(
         None, ge=1, description="groups of channels; needed by `frame_group`, and only by it"
     )
@@ -182,11 +184,6 @@ class LayersOptions(KernelOptions):
         return (1,) * len(self.channels)
 
     @property
-    def inside(self) -> bool:
-        """Whether kernels lie inside the frame; else it keeps its size, with zeros beyond the border."""
-        return False
-
-    @property
     def pools(self) -> tuple[int, ...]:
         """Factor of the pooling after each layer; 1 where there is none, or an adaptive one."""
         size = (2 if self.pool in FACTORS else 1) if self.pool_size is None else self.pool_size
@@ -204,33 +201,6 @@ class ConvolutionOptions(LayersOptions):
     stride: Count | tuple[Count, ...] = Field(
         1, description="step in space; one for all layers, or one per layer. There is no step in time"
     )
-    compat: Literal["none", "visioncore"] = Field(
-        "none",
-        description="'visioncore' is for imported weights: kernels lie inside the frame, which gets smaller; a "
-        "residual block has one convolution, and its shortcut comes from its oldest frame",
-    )
-
-    @property
-    def inside(self) -> bool:
-        """Whether kernels lie inside the frame."""
-        return self.compat != "none"
-
-    @model_validator(mode="after")
-    def _only_what_is_imported(self) -> ConvolutionOptions:
-        if not self.inside:
-            return self
-        usual = {
-            "separable": "none", "weight_norm": "none", "window": "none", "pool": "none", "squeeze": None,
-            "activation_gain": False, "order": PARTS,
-        }  # fmt: skip
-        other = [name for name, value in usual.items() if getattr(self, name) != value]
-        if self.norm not in {"none", "batch"}:
-            other.append("norm")
-        if set(self.strides) != {1}:
-            other.append("stride")
-        if other:
-            raise ValueError(f"`compat: visioncore` has no {', '.join(f'`{name}`' for name in other)}")
-        return self
 
     @property
     def strides(self) -> tuple[int, ...]:
@@ -259,8 +229,6 @@ class Resnet3dOptions(ConvolutionOptions):
 
     @model_validator(mode="after")
     def _norm_to_start_at_zero(self) -> Resnet3dOptions:
-        if self.zero_start and self.inside:
-            raise ValueError("`compat: visioncore` has no `zero_start`")
         if self.zero_start and self.norm in {"none", "frame_response"}:
             raise ValueError(f"`zero_start` starts the scale of a norm at 0, and norm {self.norm!r} has none")
         return self

@@ -65,7 +65,7 @@ def parts(
     for part in order:
         if part == "convolution":
             kernel, stride = layer.kernel, layer.stride
-            size = out_size(size, kernel, stride, inside=options.inside)
+            size = out_size(size, kernel, stride)
             modules.append(convolution(channels, layer.channels, kernel, stride, options, bias=biased(options)))
             channels = layer.channels
         elif part == "norm":

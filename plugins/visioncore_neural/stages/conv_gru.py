@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from visioncore_engine.contracts import StageFacts
+from visioncore_engine.errors import ConfigError, Problem
 from visioncore_neural.options.recurrent import ConvGRUUnitOptions
 from visioncore_neural.stages.unrolling import per_prediction
 
@@ -22,7 +23,8 @@ class ConvGRU(nn.Module):
     ``stream`` runs once through the window. It declares `burn_in`: frames that the caller leaves out of its output.
     ``per_prediction`` starts anew `burn_in` frames before every output frame; then `history` is all that an output
     frame sees, and windows of any length give the same predictions, at burn_in times the cost. With
-    ``compat: visioncore`` each of these runs goes from the newest frame to the oldest, as VisionCore's did.
+    ``compat: visioncore`` the channels of a frame are those of `steps` steps, one after another, and every output frame
+    is the last state of a run through its own.
 
     Attributes
     ----------
@@ -37,10 +39,12 @@ class ConvGRU(nn.Module):
         kernel = (options.kernel_size if height > 1 else 1, options.kernel_size if width > 1 else 1)
         padding = (kernel[0] // 2, kernel[1] // 2)
         self._restart = options.unroll == "per_prediction"
-        self._newest_first = options.newest_first
+        self._num_steps = options.num_steps
         self.out_shape = (hidden, height, width)
         self.history = options.burn_in if self._restart else 0
         self.burn_in = 0 if self._restart else options.burn_in
+        if options.num_steps is not None:
+            self.burn_in, channels = 0, _per_step(channels, options.num_steps)
         self.inputs = nn.Conv3d(channels, 3 * hidden, (1, *kernel), padding=(0, *padding))
         self.gates = nn.Conv2d(hidden, 2 * hidden, kernel, padding=padding, bias=False)
         self.candidate = nn.Conv2d(hidden, hidden, kernel, padding=padding, bias=False)
@@ -53,25 +57,17 @@ class ConvGRU(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Run the stage: (B, C, T, H, W) -> (B, D, T - history, H, W)."""
+        if self._num_steps is not None:
+            frames = features.transpose(1, 2)
+            runs = torch.unflatten(frames.flatten(0, 1), 1, (self._num_steps, -1)).transpose(1, 2)
+            return torch.unflatten(self._last_state(self.inputs(runs)), 0, frames.shape[:2]).transpose(1, 2)
         driven = self.inputs(features)  # of all frames at once: only the state must wait for its past
         if not self._restart:
             return torch.stack(self._states(driven), dim=2)
         return per_prediction(self._last_state, driven, self.history + 1)
 
-    def forward_held(self, features: Tensor, held: Tensor) -> Tensor:
-        """Run it over features and other channels, held at what they are in the predicted frame.
-
-        (B, C, T, H, W) and (B, C', T - history, H, W) -> (B, D, T - history, H, W), with C + C' input channels.
-        """
-        seen, of_held = torch.split(self.inputs.weight, [features.shape[1], held.shape[1]], dim=1)
-        padding = self.inputs.padding
-        assert not isinstance(padding, str)
-        driven = nn.functional.conv3d(features, seen, self.inputs.bias, padding=padding)
-        added = nn.functional.conv3d(held, of_held, padding=padding).transpose(1, 2).flatten(0, 1).unsqueeze(2)
-        return per_prediction(lambda windows: self._last_state(windows + added), driven, self.history + 1)
-
     def _last_state(self, windows: Tensor) -> Tensor:
-        return self._states(windows.flip(2) if self._newest_first else windows)[-1]
+        return self._states(windows)[-1]
 
     def _states(self, driven: Tensor) -> list[Tensor]:
         """State after each frame, (B, D, H, W) each."""
@@ -85,3 +81,10 @@ class ConvGRU(nn.Module):
             state = torch.lerp(candidate, state, update)
             states.append(state)
         return states
+
+
+def _per_step(channels: int, num_steps: int) -> int:
+    if channels % num_steps:
+        what = "the features do not hold so many steps: their channels are no multiple of it"
+        raise ConfigError(Problem(key="steps", what=what, given=f"{num_steps} steps in {channels} channels"))
+    return channels // num_steps

@@ -90,8 +90,6 @@ def activation(options: LayersOptions, channels: int) -> nn.Module:
 class Convolution(nn.Conv3d):
     """Convolution, valid in time and of the same size in space (before the stride); kernels as `KernelOptions` say.
 
-    Valid in space too where the options say `inside`.
-
     Kaiming start, bias 0. ``gain`` (out_channels,) is the norm of each filter, or None where it is not learned apart.
 
     Parameters
@@ -124,7 +122,7 @@ class Convolution(nn.Conv3d):
             out_channels,
             kernel,
             stride=(1, stride, stride),
-            padding=(0, 0, 0) if options.inside else (0, kernel[1] // 2, kernel[2] // 2),
+            padding=(0, kernel[1] // 2, kernel[2] // 2),
             groups=groups,
             bias=bias,
         )
@@ -185,21 +183,14 @@ def _window(kernel: tuple[int, int, int], options: LayersOptions) -> Tensor | No
     return window
 
 
-def out_size(
-    size: tuple[int, int], kernel: tuple[int, int, int], stride: int, *, inside: bool = False
-) -> tuple[int, int]:
-    """Height and width after a convolution whose kernels may reach beyond the border, or lie `inside`.
+def out_size(size: tuple[int, int], kernel: tuple[int, int, int], stride: int) -> tuple[int, int]:
+    """Height and width after a convolution whose kernels may reach beyond the border.
 
     Raises
     ------
     ConfigError
         Where part of the kernel could never touch a pixel: its weights would get no gradient.
     """
-    if inside:
-        if kernel[1] > size[0] or kernel[2] > size[1]:
-            what = f"a {kernel[1]} x {kernel[2]} kernel does not lie inside features of {size[0]} x {size[1]}"
-            raise ConfigError(Problem(key="kernel_size", what=what, given=str(list(kernel))))
-        return (size[0] - kernel[1]) // stride + 1, (size[1] - kernel[2]) // stride + 1
     if kernel[1] > 2 * size[0] - 1 or kernel[2] > 2 * size[1] - 1:
         raise ConfigError(
             Problem(

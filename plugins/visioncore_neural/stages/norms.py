@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from visioncore_engine.errors import ConfigError, Problem
 from visioncore_neural.options.stage import LayersOptions
 
-__all__ = ["FrameNorm", "FrameRMSNorm", "ResponseNorm", "norm"]
+__all__ = ["FrameNorm", "FrameRMSNorm", "PixelLayerNorm", "PixelRMSNorm", "ResponseNorm", "norm"]
 
 
 class FrameNorm(nn.Module):
@@ -50,6 +50,32 @@ class FrameRMSNorm(nn.Module):
         return features * scale * _per_channel(self.weight) + _per_channel(self.bias)
 
 
+class PixelRMSNorm(nn.Module):
+    """Every pixel of every frame divided by the root mean square of its channels, then scaled per channel.
+
+    (Zhang & Sennrich, NeurIPS 2019.) ``x / sqrt(mean(x^2) + eps) * weight + bias``.
+    """
+
+    def __init__(self, num_channels: int, eps: float = 1e-5) -> None:
+        super().__init__()
+        self._eps = eps
+        self.weight = nn.Parameter(torch.ones(num_channels))
+        self.bias = nn.Parameter(torch.zeros(num_channels))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Normalise."""
+        scale = (features.square().mean(dim=1, keepdim=True) + self._eps).rsqrt()
+        return features * scale * _per_channel(self.weight) + _per_channel(self.bias)
+
+
+class PixelLayerNorm(PixelRMSNorm):
+    """The same without the mean of the channels (Ba et al., 2016): mean 0, variance 1 over the channels of a pixel."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Normalise."""
+        return super().forward(features - features.mean(dim=1, keepdim=True))
+
+
 class ResponseNorm(nn.Module):
     """Global response normalisation of each frame (Woo et al., CVPR 2023).
 
@@ -77,7 +103,7 @@ def norm(options: LayersOptions, channels: int, size: tuple[int, int]) -> nn.Mod
     Raises
     ------
     ConfigError
-        Where each channel would be normalised over a single pixel: it would be 0.
+        Where something would be normalised over itself alone: it would be 0.
     """
     if options.norm == "none":
         return nn.Identity()
@@ -87,6 +113,11 @@ def norm(options: LayersOptions, channels: int, size: tuple[int, int]) -> nn.Mod
         return FrameRMSNorm(channels)
     if options.norm == "frame_response":
         return ResponseNorm(channels)
+    if options.norm in ("pixel_rms", "pixel_layer"):
+        if options.norm == "pixel_layer" and channels == 1:
+            what = "'pixel_layer' would set a single channel to 0"
+            raise ConfigError(Problem(key="norm", what=what, given="1 channel", todo="choose another norm"))
+        return (PixelRMSNorm if options.norm == "pixel_rms" else PixelLayerNorm)(channels)
     if options.norm == "frame_instance" and size == (1, 1):
         raise ConfigError(
             Problem(

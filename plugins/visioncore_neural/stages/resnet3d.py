@@ -44,34 +44,11 @@ class _Block(nn.Module):
         return output
 
 
-class _OldBlock(nn.Module):
-    """One convolution, with the shortcut from the oldest of its frames: that is the last in VisionCore's order."""
-
-    def __init__(self, options: Resnet3dOptions, layer: LayerShape, in_channels: int, size: tuple[int, int]) -> None:
-        super().__init__()
-        main, (channels, self.size) = parts(options, layer, (in_channels, size), options.order)
-        self.main = nn.Sequential(*main)
-        same = in_channels == channels
-        self.shortcut = nn.Identity() if same else Convolution(in_channels, channels, (1, 1, 1), 1, options, bias=False)
-        self.activation = activation(options, channels) if options.activate_sum else nn.Identity()
-        self.channels = width_after(options.activation, channels) if options.activate_sum else channels
-        self.history = layer.kernel[0] - 1
-        self._top, self._left = ((old - new) // 2 for old, new in zip(size, self.size, strict=True))
-
-    def forward(self, features: Tensor) -> Tensor:
-        height, width = self.size
-        oldest = features[:, :, : features.shape[2] - self.history]
-        inner = oldest[..., self._top : self._top + height, self._left : self._left + width]
-        output: Tensor = self.activation(self.main(features) + self.shortcut(inner))
-        return output
-
-
 class Resnet3d(LayeredStage):
     """Residual blocks of two convolutions with normalisation, valid in time: an output frame sees no later frame.
 
     Each entry of `channels` is a block; its first convolution has the stride. The shortcut is the identity, or a
     convolution of a single tap where channels or size change, over the last frames. Gate and pooling follow the sum.
-    With ``compat: visioncore`` a block has one convolution, valid in space, and adds `kernel_size[0]` - 1 frames.
 
     Attributes
     ----------
@@ -83,9 +60,9 @@ class Resnet3d(LayeredStage):
         super().__init__(options)
         channels, *rest = facts.in_shape
         size = (rest[0], rest[1])
-        blocks: list[_Block | _OldBlock] = []
+        blocks: list[_Block] = []
         for layer in options.layers:
-            block = (_OldBlock if options.inside else _Block)(options, layer, channels, size)
+            block = _Block(options, layer, channels, size)
             blocks.append(block)
             channels, size = block.channels, block.size
         self.blocks = nn.Sequential(*blocks)
