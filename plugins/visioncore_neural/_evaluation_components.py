@@ -24,7 +24,7 @@ COMPONENTS: dict[str, tuple[Component, ...]] = {
             name="spike_triggered_average",
             summary="average stimulus before spikes and before predicted rates, by lag",
             options="visioncore_neural.options.evaluator:SpikeTriggeredAverageOptions",
-            build="visioncore_neural.evaluators.triggered:SpikeTriggeredAverage",
+            build="visioncore_neural.evaluators.spikes:SpikeTriggeredAverage",
         ),
         Component(
             name="saccade_triggered",

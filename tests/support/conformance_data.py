@@ -565,7 +565,13 @@ CASES: tuple[Case, ...] = (
     Case("dataset", "sessions", options=SESSIONS, variants=SESSIONS_VARIANTS, scene=sessions_scene),
     Case("dataset", "arrays", options=ARRAYS, variants=ARRAYS_VARIANTS, scene=examples_scene),
     Case("evaluator", "units", options={"rescale": True, "num_draws": 20, "block": 0.05}, variants={"block": 0.2}),
-    Case("evaluator", "spike_triggered_average", options={"num_lags": 3}, scene=simulated_scene),
+    Case(
+        "evaluator",
+        "spike_triggered_average",
+        options={"num_lags": 3},
+        variants={"of": "energy", "whiten": 0.1},
+        scene=simulated_scene,
+    ),
     Case(
         "evaluator",
         "saccade_triggered",

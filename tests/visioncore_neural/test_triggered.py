@@ -14,7 +14,8 @@ from visioncore_engine.contracts import EvaluatorFacts
 from visioncore_engine.errors import DataError
 from visioncore_neural.analysis.triggered import detect_saccades, event_averages, separated, spike_triggered
 from visioncore_neural.evaluators.gratings import GratingTuning, drifting_grating, harmonics
-from visioncore_neural.evaluators.triggered import SaccadeTriggered, SpikeTriggeredAverage
+from visioncore_neural.evaluators.spikes import SpikeTriggeredAverage
+from visioncore_neural.evaluators.triggered import SaccadeTriggered
 from visioncore_neural.options.evaluator import (
     GratingTuningOptions,
     SaccadeTriggeredOptions,
@@ -75,7 +76,7 @@ def test_data_and_model_agree_on_the_filter_that_made_both():
             assert (own[f"{word}_row"], own[f"{word}_column"]) == (unit, 2 * unit)
         assert own["model_z"] > own["data_z"] > 10
         assert own["correlation"] > 0.9
-    assert result.scalars["spike_triggered_correlation"] > 0.8
+    assert result.scalars["spike_triggered_average_correlation"] > 0.8
 
 
 def test_saccades_begin_where_the_eye_does_and_intervals_are_bounded():

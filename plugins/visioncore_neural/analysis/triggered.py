@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 
+from visioncore_neural.analysis.whitening import Whitening
 from visioncore_neural.metrics.repeats import CONSTANT
 
 __all__ = ["detect_saccades", "event_averages", "separated", "spike_triggered"]
 
 
 def spike_triggered(
-    stim: np.ndarray, trial: np.ndarray, frames: np.ndarray, weights: np.ndarray, valid: np.ndarray, *, num_lags: int
+    stim: np.ndarray,
+    trial: np.ndarray,
+    frames: np.ndarray,
+    weights: np.ndarray,
+    valid: np.ndarray,
+    *,
+    num_lags: int,
+    ridge: float | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Average stimulus before spikes, with its deviation from chance.
 
@@ -28,6 +36,8 @@ def spike_triggered(
         bool (R, N).
     num_lags
         K.
+    ridge
+        Multiply the average by the inverse covariance of the stimulus, with this ridge (`Whitening`); None does not.
 
     Returns
     -------
@@ -52,17 +62,21 @@ def spike_triggered(
     spread = np.sqrt((centred**2).sum(0) / np.maximum(num, 1))
     known &= spread**2 > CONSTANT * mean_weight**2  # what is left of a constant prediction is rounding
     shape = (weights.shape[1], num_lags, stim.shape[1])
-    average, z = np.full(shape, np.nan), np.full(shape, np.nan)
+    product, deviation = np.zeros(shape), np.zeros(shape)
+    for lag in range(num_lags):
+        seen = stim[np.maximum(first + lag, 0)].astype(np.float64)
+        seen = seen - seen[whole].mean(0) if whole.any() else seen
+        product[:, lag] = centred.T @ seen
+        mean = counts.T.astype(np.float64) @ seen / np.maximum(num, 1)[:, None]
+        square = counts.T.astype(np.float64) @ seen**2 / np.maximum(num, 1)[:, None]
+        deviation[:, lag] = np.sqrt(np.maximum(square - mean**2, 0.0))
+    if ridge is not None and whole.any():
+        whitening = Whitening(stim, first[whole], num_lags, ridge)
+        product, deviation = whitening(product), np.broadcast_to(whitening.deviation, shape)
     with np.errstate(divide="ignore", invalid="ignore"):
-        for lag in range(num_lags):
-            seen = stim[np.maximum(first + lag, 0)].astype(np.float64)
-            seen = seen - seen[whole].mean(0) if whole.any() else seen
-            product = centred.T @ seen  # (N, P)
-            mean = counts.T.astype(np.float64) @ seen / np.maximum(num, 1)[:, None]
-            square = counts.T.astype(np.float64) @ seen**2 / np.maximum(num, 1)[:, None]
-            deviation = np.sqrt(np.maximum(square - mean**2, 0.0))
-            average[known, lag] = (product / total[:, None])[known]
-            z[known, lag] = (product / (np.sqrt(num)[:, None] * spread[:, None] * deviation))[known]
+        average = product / total[:, None, None]
+        z = product / ((np.sqrt(num) * spread)[:, None, None] * deviation)
+    average[~known] = z[~known] = np.nan
     return average, np.where(np.isfinite(z), z, np.nan)
 
 

@@ -1,4 +1,4 @@
-"""Evaluators `spike_triggered_average` and `saccade_triggered`: data and model side by side."""
+"""Evaluator `saccade_triggered`, and what all evaluators of averages around events share: data beside model."""
 
 from __future__ import annotations
 
@@ -9,64 +9,13 @@ import numpy as np
 from visioncore_engine.contracts import Evaluation, EvaluatorFacts, GroupSpec, Result, Table
 from visioncore_engine.errors import DataError, Problem
 from visioncore_neural.analysis.traces import predicted_trace
-from visioncore_neural.analysis.triggered import detect_saccades, event_averages, separated, spike_triggered
+from visioncore_neural.analysis.triggered import detect_saccades, event_averages, separated
 from visioncore_neural.metrics.correlation import correlation
-from visioncore_neural.options.evaluator import SaccadeTriggeredOptions, SpikeTriggeredAverageOptions
+from visioncore_neural.options.evaluator import SaccadeTriggeredOptions
 from visioncore_neural.recording import Recording
 from visioncore_neural.responses import response_task
 
-__all__ = ["SaccadeTriggered", "SpikeTriggeredAverage"]
-
-_STA_COLUMNS = (
-    "session",
-    "unit",
-    "lag_ms",
-    *(f"{word}_{what}" for word in ("data", "model") for what in ("z", "row", "column")),
-    "correlation",
-)
-
-
-class SpikeTriggeredAverage:
-    """Average stimulus before spikes and before predicted rates; writes the table ``spike_triggered_average``.
-
-    A row per unit and lag, oldest lag first, `lag_ms` being how long before the response the frame was shown: the
-    largest absolute z of the data's map and of the model's at that lag, with where it is, and the correlation of both
-    maps over pixels. z is the average over its standard deviation if responses were shuffled over frames.
-
-    Logged: the median over units of the correlation between the two averages over all lags and pixels.
-    """
-
-    def __init__(self, options: SpikeTriggeredAverageOptions, facts: EvaluatorFacts) -> None:
-        self._num_lags, self._groups = options.num_lags, facts.groups
-
-    def evaluate(self, evaluation: Evaluation) -> Result:
-        """Average.
-
-        Raises
-        ------
-        DataError
-            Where the data are no recordings.
-        """
-        rows: list[dict[str, Any]] = []
-        agreements = []
-        for group in sorted(self._groups, key=lambda group: group.name):
-            recording = _recording(evaluation, group, "spike_triggered_average")
-            if recording is None:
-                continue
-            trace = predicted_trace(evaluation, group)
-            stim = recording.values("stim", slice(None)).reshape(recording.num_frames, -1)
-            trial = np.asarray(recording.trial)
-            pair = [
-                spike_triggered(stim, trial, trace.frames, np.nan_to_num(values), trace.valid, num_lags=self._num_lags)
-                for values in (trace.responses, trace.rates)
-            ]
-            agreements += [_correlation(*(average[unit] for average, _ in pair)) for unit in range(recording.num_units)]
-            rows += _lag_rows(group, [average for average, _ in pair], [z for _, z in pair])
-        known = np.array([value for value in agreements if not np.isnan(value)])
-        return Result(
-            scalars={"spike_triggered_correlation": float(np.median(known)) if len(known) else np.nan},
-            tables={"spike_triggered_average": Table(columns=_STA_COLUMNS, rows=rows)},
-        )
+__all__ = ["SaccadeTriggered", "agreement", "recording_of"]
 
 
 class SaccadeTriggered:
@@ -93,7 +42,7 @@ class SaccadeTriggered:
         rows: list[dict[str, Any]] = []
         agreements, num_saccades = [], 0
         for group in sorted(self._groups, key=lambda group: group.name):
-            recording = _recording(evaluation, group, "saccade_triggered")
+            recording = recording_of(evaluation, group, "saccade_triggered")
             if recording is None:
                 continue
             trace = predicted_trace(evaluation, group)
@@ -110,7 +59,7 @@ class SaccadeTriggered:
                 for values in (trace.responses, trace.rates)
             )
             for index, unit in enumerate(response_task(group)[1].ids):
-                agreements.append(_correlation(data[:, index], model[:, index]))
+                agreements.append(agreement(data[:, index], model[:, index]))
                 rows += [
                     {
                         "session": group.name,
@@ -164,7 +113,7 @@ class SaccadeTriggered:
         return detect_saccades(eyepos, trial, recording.dt, speed=options.speed, shortest=shortest, longest=longest)
 
 
-def _recording(evaluation: Evaluation, group: GroupSpec, name: str) -> Recording | None:
+def recording_of(evaluation: Evaluation, group: GroupSpec, name: str) -> Recording | None:
     """Recording of a session; None where it has no window in the split."""
     history = int(getattr(evaluation.model, "history"))  # noqa: B009 - of the Model protocol, which nn.Module hides
     for source in evaluation.dataset.sources(evaluation.split, history):
@@ -177,29 +126,7 @@ def _recording(evaluation: Evaluation, group: GroupSpec, name: str) -> Recording
     return None
 
 
-def _lag_rows(group: GroupSpec, averages: list[np.ndarray], scores: list[np.ndarray]) -> list[dict[str, Any]]:
-    height, width = group.input_shape[1:]
-    num_lags = averages[0].shape[1]
-    rows = []
-    for index, unit in enumerate(response_task(group)[1].ids):
-        for lag in range(num_lags):
-            row: dict[str, Any] = {
-                "session": group.name,
-                "unit": unit,
-                "lag_ms": float((num_lags - 1 - lag) * (group.dt or np.nan) * 1000),
-            }
-            for word, z in zip(("data", "model"), scores, strict=True):
-                own = z[index, lag]
-                known = not np.isnan(own).all()
-                place = int(np.nanargmax(np.abs(own))) if known else 0
-                row[f"{word}_z"] = float(own[place]) if known else float("nan")
-                row[f"{word}_row"] = place // width % height if known else float("nan")
-                row[f"{word}_column"] = place % width if known else float("nan")
-            rows.append({**row, "correlation": _correlation(averages[0][index, lag], averages[1][index, lag])})
-    return rows
-
-
-def _correlation(one: np.ndarray, other: np.ndarray) -> float:
+def agreement(one: np.ndarray, other: np.ndarray) -> float:
     """Pearson correlation over what both have; NaN where one of them does not vary."""
     known = ~(np.isnan(one) | np.isnan(other))
     pairs = {"x": one[known], "y": other[known]}

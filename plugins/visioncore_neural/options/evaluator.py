@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -49,6 +49,18 @@ class SpikeTriggeredAverageOptions(Options):
     """Average stimulus before spikes."""
 
     num_lags: int = Field(12, ge=1, description="frames, the last of which is that of the response")
+    of: Literal["frames", "energy"] = Field(
+        "frames",
+        description="what is averaged: frames; or their squares about the mean, in which also units show that do not "
+        "care about phase (the ensemble of frames before spikes)",
+    )
+    whiten: float | None = Field(
+        None,
+        gt=0,
+        description="take away what pixels and frames have in common, so that filters are left: averages times the "
+        "inverse covariance of the stimulus (that of space times that of time) with so many parts of its mean on the "
+        "diagonal, e.g. 0.01; an energy is that of frames that are white in space",
+    )
 
 
 class SaccadeTriggeredOptions(Options):
