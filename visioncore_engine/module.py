@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Mapping
 from dataclasses import replace
 from operator import methodcaller
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
@@ -131,6 +132,11 @@ class TrainingModule(pl.LightningModule):
     def track(self, name: str, value: Tensor | float) -> None:
         """Log a scalar of this step: its mean over the steps until the next row of training values."""
         self._row.track(name, value)
+
+    def log_pictures(self, pictures: Mapping[str, Path], step: int) -> None:
+        """Hand PNG files to the loggers that take pictures."""
+        if isinstance(sinks := self.trainer.logger, Sinks):
+            sinks.log_pictures(pictures, step)
 
     @property
     def total_steps(self) -> int:

@@ -40,6 +40,10 @@ class Sink(Protocol):
         """Take a row."""
         ...
 
+    def log_pictures(self, pictures: Mapping[str, Path], step: int) -> None:
+        """Take pictures, where the logger takes any."""
+        ...
+
     def settle(self, deadline: float) -> None:
         """Wait for rows on their way, until `deadline` of `time.monotonic` at the latest."""
         ...
@@ -74,6 +78,7 @@ class _Guarded:
         self.id = block_id
         self._logger, self._describe = logger, describe
         self._is_off = False
+        self._show: Callable[[dict[str, Path], int], None] | None = getattr(logger, "log_pictures", None)
 
     def resume_id(self) -> str | None:
         found: str | None = getattr(self._logger, "resume_id", None)
@@ -81,6 +86,11 @@ class _Guarded:
 
     def _write(self, values: Mapping[str, float], step: int) -> None:
         self._logger.log_metrics(dict(values), step)
+        self._logger.save()
+
+    def _write_pictures(self, pictures: Mapping[str, Path], step: int) -> None:
+        assert self._show is not None
+        self._show(dict(pictures), step)
         self._logger.save()
 
     def _call(self, work: Callable[..., None], *arguments: Any) -> None:
@@ -112,6 +122,11 @@ class DirectSink(_Guarded):
         """Write a row."""
         self._call(self._write, values, step)
 
+    def log_pictures(self, pictures: Mapping[str, Path], step: int) -> None:
+        """Hand pictures over, where the logger takes any."""
+        if self._show is not None:
+            self._call(self._write_pictures, pictures, step)
+
     def settle(self, deadline: float) -> None:
         """Nothing is ever on its way."""
 
@@ -142,7 +157,7 @@ class QueuedSink(_Guarded):
         capacity: int = CAPACITY,
     ) -> None:
         super().__init__(block_id, logger, describe)
-        self._waiting: queue.Queue[tuple[Mapping[str, float], int] | str] = queue.Queue(capacity)
+        self._waiting: queue.Queue[tuple[Callable[..., None], Mapping[str, Any], int] | str] = queue.Queue(capacity)
         self._idle = threading.Condition()
         self._num_rows = self._num_handled = self._num_dropped = 0
         self._is_late = self._is_left = False
@@ -153,12 +168,20 @@ class QueuedSink(_Guarded):
 
     def log(self, values: Mapping[str, float], step: int) -> None:
         """Queue a row, or drop it where the queue is full; returns at once."""
+        self._queue(self._write, values, step)
+
+    def log_pictures(self, pictures: Mapping[str, Path], step: int) -> None:
+        """Queue pictures as a row, where the logger takes any."""
+        if self._show is not None:
+            self._queue(self._write_pictures, pictures, step)
+
+    def _queue(self, work: Callable[..., None], values: Mapping[str, Any], step: int) -> None:
         self._raise_failure()
         if self._is_off:
             return
         self._num_rows += 1
         try:
-            self._waiting.put_nowait((dict(values), step))
+            self._waiting.put_nowait((work, dict(values), step))
         except queue.Full:
             self._num_dropped += 1
             if self._num_dropped == 1:
@@ -197,7 +220,7 @@ class QueuedSink(_Guarded):
                 if isinstance(item, str):
                     self._call(self._logger.finalize, item)
                     return
-                self._call(self._write, *item)
+                self._call(*item)
             except StorageError as error:
                 self._failure = error
             with self._idle:
@@ -223,6 +246,9 @@ class AbsentSink:
 
     def log(self, values: Mapping[str, float], step: int) -> None:
         """Drop a row."""
+
+    def log_pictures(self, pictures: Mapping[str, Path], step: int) -> None:
+        """Drop pictures."""
 
     def settle(self, deadline: float) -> None:
         """Nothing is on its way."""
@@ -280,6 +306,17 @@ class Sinks(Logger):
         values = {name: float(value) for name, value in metrics.items()}
         for sink in self._sinks:
             sink.log(values, 0 if step is None else step)
+
+    def log_pictures(self, pictures: Mapping[str, Path], step: int) -> None:
+        """Hand pictures to every logger that takes any.
+
+        Raises
+        ------
+        StorageError
+            Where a file of the run cannot be written.
+        """
+        for sink in self._sinks:
+            sink.log_pictures(pictures, step)
 
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
         """Ignore them: every logger was built with the resolved run."""

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import csv
 import errno
+import io
 import json
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import composite
+from PIL import Image
 
 from visioncore_common.loggers.csv import CSV
 from visioncore_common.loggers.jsonl import JSONL
@@ -185,6 +188,24 @@ def test_tensorboard_shows_each_step_once_after_a_resume(tmp_path):
     second.finalize("success")
     events = accumulator.EventAccumulator(str(tmp_path / "tensorboard")).Reload().Scalars("train/loss")
     assert [(event.step, event.value) for event in events] == [(10, 1.0), (20, 1.0), (30, 2.0), (40, 2.0)]
+
+
+@pytest.mark.parametrize("shape", [(5, 7, 3), (5, 7)])
+def test_tensorboard_shows_pictures_at_their_step_and_a_late_one_hides_no_row(tmp_path, shape):
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    image = (np.arange(np.prod(shape)).reshape(shape) * 2).astype(np.uint8)
+    Image.fromarray(image).save(tmp_path / "kernels.png")
+    logger = open_logger(TensorBoard, tmp_path)
+    logger.log_metrics({"train/loss": 1.0}, 20)
+    logger.log_pictures({"pictures/kernels": tmp_path / "kernels.png"}, 10)
+    assert logger.resume_id == "21"
+    logger.finalize("success")
+    events = accumulator.EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    (shown,) = events.Images("pictures/kernels")
+    pixels = np.asarray(Image.open(io.BytesIO(shown.encoded_image_string)))
+    assert (shown.step, shown.width, shown.height) == (10, 7, 5)
+    assert (pixels.reshape(5, 7, -1)[..., 0] == image.reshape(5, 7, -1)[..., 0]).all()
+    assert [event.step for event in events.Scalars("train/loss")] == [20]
 
 
 def test_tensorboard_without_its_package_names_the_extra(tmp_path, monkeypatch):

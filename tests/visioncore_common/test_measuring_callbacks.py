@@ -62,6 +62,9 @@ class Module(pl.LightningModule):
 
     total_steps = 200
 
+    def log_pictures(self, pictures, step):
+        raise AssertionError("there are none")
+
     def plan_end(self, total_steps):
         self.total_steps = total_steps
 

@@ -4,9 +4,11 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.image import imread, imsave
 
 from visioncore_common.loggers.wandb import Wandb
 from visioncore_common.loggers.wandb_run import has_credentials, private_settings
@@ -102,6 +104,7 @@ def test_disabled_does_nothing(tmp_path):
     server = Server()
     logger = logger_of(server, tmp_path, mode="disabled")
     logger.log_metrics({"a": 1.0}, 1)
+    logger.log_pictures({"kernels": tmp_path / "absent.png"}, 1)
     logger.finalize("success")
     assert server.opened == []
 
@@ -122,6 +125,9 @@ options = WandbOptions(mode=sys.argv[1], timeout=1.0, tags=("a",), group="g")
 logger = Wandb(options, LoggerFacts(Path(sys.argv[2]), "run", config))
 for step in range(20):
     logger.log_metrics({"train/loss": 1.0 / (step + 1)}, step)
+picture = Path(sys.argv[2]) / "kernels.png"
+if picture.exists():
+    logger.log_pictures({"pictures/kernels": picture}, 10)
 logger.finalize("success")
 """
 
@@ -144,8 +150,11 @@ def assert_no_secret(folder):
     assert not [path for path in folder.rglob("*") if path.is_file() and SECRET.encode() in path.read_bytes()]
 
 
-def test_a_real_offline_run_needs_no_account_and_no_network(tmp_path):
+def test_a_real_offline_run_needs_no_account_and_no_network_and_keeps_pictures(tmp_path):
+    imsave(tmp_path / "kernels.png", np.linspace(0, 1, 48).reshape(4, 4, 3))
     done = run_wandb("offline", tmp_path)
+    (shown,) = (tmp_path / "wandb").glob("offline-run-*/files/media/images/pictures/kernels_*.png")
+    assert (imread(shown) == imread(tmp_path / "kernels.png")).all()
     (run,) = (tmp_path / "wandb").glob("offline-run-*/*.wandb")
     assert run.read_bytes().count(b"train/loss") >= 20
     assert done.stdout == ""

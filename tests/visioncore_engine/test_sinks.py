@@ -231,6 +231,38 @@ def test_a_checkpoint_waits_for_rows_on_their_way_but_only_once_for_a_logger_tha
     assert sink.resume_id() == "101"
 
 
+class Gallery(Memory):
+    """Takes pictures, too."""
+
+    def log_pictures(self, pictures, step):
+        self.log_metrics(pictures, step)
+
+
+def test_pictures_go_to_those_that_take_them_in_the_order_of_the_rows_and_nobody_waits():
+    shown, at_once, blind = Gallery(), Gallery(), Memory()
+    shown.gate.clear()
+    facade = Sinks(Path(), [queued(shown), queued(blind), DirectSink("at_once", at_once, lambda error: "")])
+    facade.log_metrics({"a": 1.0}, 0)
+    facade.log_pictures({"kernels": Path("k.png")}, 0)  # returns although the gate is shut
+    facade.log_metrics({"a": 2.0}, 1)
+    shown.gate.set()
+    facade.state()
+    assert shown.rows == at_once.rows == [(0, {"a": 1.0}), (0, {"kernels": Path("k.png")}), (1, {"a": 2.0})]
+    assert blind.rows == [(0, {"a": 1.0}), (1, {"a": 2.0})]
+
+
+@pytest.mark.parametrize("kind", [DirectSink, QueuedSink])
+def test_a_logger_that_cannot_show_a_picture_is_named_and_switched_off(kind, capsys):
+    sink = kind("gallery", Gallery(fail_at=1), lambda error: "plugin 'p': ")
+    sink.log_pictures({"kernels": Path("k.png")}, 1)
+    sink.settle(soon())
+    sink.log({"a": 1.0}, 2)
+    sink.end("success")
+    sink.close()
+    assert "logger 'gallery' is switched off, training goes on: plugin 'p': ValueError" in capsys.readouterr().err
+    assert sink._logger.rows == []
+
+
 def test_values_are_copied_when_they_are_logged():
     logger = Memory()
     logger.gate.clear()

@@ -81,6 +81,14 @@ BOUNDED = {
     ),
     "gru_per_prediction": ("gru", {"hidden_channels": 3, "burn_in": 4, "unroll": "per_prediction", "num_layers": 2}),
     "lstm_per_prediction": ("lstm", {"hidden_channels": 3, "burn_in": 4, "unroll": "per_prediction", "over": "frame"}),
+    "visioncore": (
+        "visioncore",
+        {
+            "num_lags": 4,
+            "steps": "all",
+            "layers": [{"channels": 2, "kernel_size": [2, 3, 3], "norm": "window_instance", "activation": "softplus"}],
+        },
+    ),
     "conv_gru_per_prediction": ("conv_gru", {"hidden_channels": 3, "burn_in": 4, "unroll": "per_prediction"}),
 }
 ALL = BOUNDED | {

@@ -52,6 +52,13 @@ class Training(Protocol):
         """
         ...
 
+    def log_pictures(self, pictures: Mapping[str, Path], step: int) -> None:
+        """Show PNG files by name in those loggers that take pictures, as those of a step; in the training thread.
+
+        The files stay where they are until the run has ended: loggers read them in threads of their own.
+        """
+        ...
+
     def skip_step(self) -> None:
         """Leave the current step out: no weight, optimizer state or buffer changes."""
         ...
@@ -84,7 +91,8 @@ class LoggerFacts:
 
     Only the first process builds loggers. `log_metrics`, `save` and `finalize` are called in a thread of the logger's
     own; what it cannot take in time is dropped and counted, and one that raises is switched off: training goes on. A
-    `StorageError` of `visioncore_engine.errors` ends the run. A logger may have these attributes:
+    `StorageError` of `visioncore_engine.errors` ends the run. One that shows pictures has ``log_pictures(pictures,
+    step)``, called in the same way with PNG files by name. A logger may have these attributes:
 
     ``resume_id``
         Text that comes back here after a resume.

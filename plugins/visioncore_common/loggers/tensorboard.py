@@ -1,9 +1,11 @@
-"""Scalars for TensorBoard."""
+"""Scalars and pictures for TensorBoard."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytorch_lightning.utilities import rank_zero_only
@@ -20,7 +22,7 @@ __all__ = ["TensorBoard"]
 
 
 class TensorBoard(RunLogger):
-    """Writes scalars into the run folder's ``tensorboard``; events beyond a resumed checkpoint are hidden.
+    """Writes scalars and pictures into the run folder's ``tensorboard``; events beyond a resumed checkpoint are hidden.
 
     Raises
     ------
@@ -46,16 +48,32 @@ class TensorBoard(RunLogger):
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Write values of a step."""
+        with self._writing(step or 0) as writer:
+            for name, value in metrics.items():
+                writer.add_scalar(name, value, step)
+
+    @rank_zero_only
+    def log_pictures(self, pictures: Mapping[str, Path], step: int) -> None:
+        """Write PNG files of a step."""
+        from matplotlib.image import imread
+
+        with self._writing(step) as writer:
+            for name, path in pictures.items():
+                image = imread(path)
+                writer.add_image(name, image, step, dataformats="HWC" if image.ndim == 3 else "HW")
+
+    @contextmanager
+    def _writing(self, step: int) -> Iterator[SummaryWriter]:
+        """Open the event file where that was not done, and have what is added written."""
         from torch.utils.tensorboard import SummaryWriter
 
         with storage(self._folder):
             if self._writer is None:
                 purge = int(self.resume_id) if self.resume_id is not None else None
                 self._writer = SummaryWriter(str(self._folder), purge_step=purge)
-            for name, value in metrics.items():
-                self._writer.add_scalar(name, value, step)
+            yield self._writer
             self._writer.flush()
-        self.resume_id = str((step or 0) + 1)
+        self.resume_id = str(max(step + 1, int(self.resume_id or 0)))
 
     @rank_zero_only
     def finalize(self, status: str) -> None:

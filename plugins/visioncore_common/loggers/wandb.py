@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytorch_lightning.utilities import rank_zero_only
@@ -52,11 +53,21 @@ class Wandb(RunLogger):
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Log values of a step."""
-        if self._options.mode == "disabled":
-            return
-        if self._run is None:
+        if (run := self._opened()) is not None:
+            run.log({"step": 0 if step is None else step, **metrics})
+
+    @rank_zero_only
+    def log_pictures(self, pictures: Mapping[str, Path], step: int) -> None:
+        """Log PNG files of a step; the run keeps copies."""
+        import wandb
+
+        if (run := self._opened()) is not None:
+            run.log({"step": step, **{name: wandb.Image(str(path)) for name, path in pictures.items()}})
+
+    def _opened(self) -> Run | None:
+        if self._run is None and self._options.mode != "disabled":
             self._run = self._open()
-        self._run.log({"step": 0 if step is None else step, **metrics})
+        return self._run
 
     @rank_zero_only
     def finalize(self, status: str) -> None:

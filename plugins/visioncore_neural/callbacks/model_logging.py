@@ -14,7 +14,7 @@ import torch
 from pytorch_lightning.trainer.states import TrainerFn
 from torch import nn
 
-from visioncore_engine.contracts import CallbackFacts
+from visioncore_engine.contracts import CallbackFacts, Training
 from visioncore_neural.analysis.parts import temporal_kernels
 from visioncore_neural.options.callback import ModelLoggingOptions
 from visioncore_neural.report.mosaic import Picture, mosaic
@@ -27,15 +27,16 @@ _log = logging.getLogger(__name__)
 class ModelLogging(pl.Callback):
     """Draws temporal kernels and spatial masks into ``pictures/`` of the run folder after validations.
 
-    The first process copies the values and goes on; a thread draws. A picture that cannot be drawn or written is said
-    and counted, and training goes on.
+    The first process copies the values and goes on; a thread draws. What is drawn goes to the loggers that take
+    pictures, as ``pictures/kernels`` and ``pictures/masks``. A picture that cannot be drawn or written is said and
+    counted, and training goes on.
     """
 
     def __init__(self, options: ModelLoggingOptions, facts: CallbackFacts) -> None:
         self._options, self._folder = options, facts.run_dir / "pictures"
         self._num_validations = 0
         self._thread: ThreadPoolExecutor | None = None
-        self._drawn: list[Future[None]] = []
+        self._drawn: list[tuple[int, Path, Future[None]]] = []  # step, file
         self.num_failed = 0
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -45,37 +46,47 @@ class ModelLogging(pl.Callback):
         self._num_validations += 1
         if not trainer.is_global_zero or self._num_validations % self._options.every:
             return
-        self._collect(wait=False)
         pictures = _snapshot(pl_module, self._options.num_units)
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, thread_name_prefix="model_logging")
         for name, rows in pictures.items():
             path = self._folder / f"{name}-{trainer.global_step:08d}.png"
-            self._drawn.append(self._thread.submit(_draw, path, rows, signed=name == "kernels"))
+            drawn = self._thread.submit(_draw, path, rows, signed=name == "kernels")
+            self._drawn.append((trainer.global_step, path, drawn))
 
-    def _collect(self, *, wait: bool) -> None:
-        """Say which pictures failed."""
-        for future in [future for future in self._drawn if wait or future.done()]:
-            self._drawn.remove(future)
-            error = future.exception()
-            if error is not None:
-                self.num_failed += 1
-                _log.warning(
-                    "a picture was not drawn (%d so far): %s: %s", self.num_failed, type(error).__name__, error
-                )
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Hand over what was drawn meanwhile."""
+        del trainer, outputs, batch, batch_idx
+        if self._drawn:
+            self._collect(pl_module, wait=False)
+
+    def _collect(self, module: pl.LightningModule, *, wait: bool) -> None:
+        """Hand over what is drawn, and say which pictures failed."""
+        for one in [one for one in self._drawn if wait or one[2].done()]:
+            self._drawn.remove(one)
+            step, path, drawn = one
+            error = drawn.exception()
+            if error is None:
+                assert isinstance(module, Training)
+                module.log_pictures({f"pictures/{path.stem.rpartition('-')[0]}": path}, step)
+                continue
+            self.num_failed += 1
+            _log.warning("a picture was not drawn (%d so far): %s: %s", self.num_failed, type(error).__name__, error)
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Wait for the last pictures."""
-        del trainer, pl_module
-        self._close()
+        del trainer
+        self._close(pl_module)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Wait for the last pictures of a run that fails, too."""
-        del trainer, pl_module, exception
-        self._close()
+        del trainer, exception
+        self._close(pl_module)
 
-    def _close(self) -> None:
-        self._collect(wait=True)
+    def _close(self, module: pl.LightningModule) -> None:
+        self._collect(module, wait=True)
         if self._thread is not None:
             self._thread.shutdown()
             self._thread = None
