@@ -37,7 +37,7 @@ class Rows:
         self.group, self.num_items = group, num_items
         self.inputs = rng.standard_normal((num_items, options.inputs), dtype=np.float32)
         self.targets = rng.standard_normal((num_items, options.outputs), dtype=np.float32)
-        self._mask = np.ones((num_items, 1), dtype=bool)
+        self._mask = np.ones(num_items, dtype=bool)
 
     def weights(self) -> np.ndarray:
         """Every row counts once."""

@@ -24,9 +24,13 @@ class BufferKeeper:
         self._places = [(part, name) for part in model.modules() for name in part._buffers]  # noqa: SLF001 - `named_buffers` walks all parts in every step
         self._copies: dict[int, Tensor] = {}
 
-    @torch.no_grad()
     def keep(self) -> None:
         """Remember the buffers as they are."""
+        if self._places:
+            self._keep()
+
+    @torch.no_grad()
+    def _keep(self) -> None:
         for number, (part, name) in enumerate(self._places):
             buffer, copy = part._buffers[name], self._copies.get(number)  # noqa: SLF001 - as above
             if buffer is None:

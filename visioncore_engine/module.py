@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
 from operator import methodcaller
 from pathlib import Path
 from typing import Any
@@ -51,6 +50,7 @@ class TrainingModule(pl.LightningModule):
         self._description = dict(description)
         self._step = OptimizerStep(parts)
         self._row = Row()
+        self._asked: list[Callable[..., None]] = []  # hooks that may object to a step
         self.skips = self._step.skips
         self.goes_on_from = "the start"  # where this process thinks that training goes on
         self.stop_requested: int | None = None  # the signal that asked this process to stop
@@ -79,7 +79,8 @@ class TrainingModule(pl.LightningModule):
         # Loaders read on the CPU: there, only what is encoded has anything to become.
         move = Batch.decoded if device.type == "cpu" else methodcaller("to", device)
         if isinstance(batch, PlanStep):
-            return replace(batch, micros=[move(micro) for micro in batch.micros])
+            batch.micros = [move(micro) for micro in batch.micros]
+            return batch
         assert isinstance(batch, Batch)
         return move(batch)
 
@@ -96,8 +97,13 @@ class TrainingModule(pl.LightningModule):
         agree("the plugins", {plugin["name"]: {**plugin, "git": None} for plugin in plugins})  # not every host has git
 
     def on_fit_start(self) -> None:
-        """Look at what every group uses, once the parameters are where they stay."""
+        """Look at what every group uses, once the parameters are where they stay, and at who wants to be asked."""
         self._step.settle(self.device, self.global_rank)
+        self._asked = [
+            callback.on_before_optimizer_step
+            for callback in vars(self.trainer)["callbacks"]
+            if not _is_stock(callback.on_before_optimizer_step)
+        ]
 
     def clock(self) -> Clock:
         """Where training stands before the current step."""
@@ -126,8 +132,8 @@ class TrainingModule(pl.LightningModule):
             self._log_training()
 
     def _ask_callbacks(self) -> None:
-        for callback in vars(self.trainer)["callbacks"]:
-            callback.on_before_optimizer_step(self.trainer, self, self.parts.optimizer)
+        for ask in self._asked:
+            ask(self.trainer, self, self.parts.optimizer)
 
     def track(self, name: str, value: Tensor | float) -> None:
         """Log a scalar of this step: its mean over the steps until the next row of training values."""
@@ -276,5 +282,10 @@ class TrainingModule(pl.LightningModule):
             self.parts.scheduler.restore(own["scheduler"])
 
 
-# Lightning asks for the arguments of this method in every step: told, it need not look into the code each time.
-TrainingModule.training_step.__signature__ = inspect.signature(TrainingModule.training_step)  # type: ignore[attr-defined]  # functions take it
+# Lightning looks for the arguments of this method in every step: the fewer, the sooner it knows.
+_ANY = inspect.Signature([inspect.Parameter("arguments", inspect.Parameter.VAR_POSITIONAL)])
+TrainingModule.training_step.__signature__ = _ANY  # type: ignore[attr-defined]  # functions take it
+
+
+def _is_stock(hook: Callable[..., None]) -> bool:
+    return getattr(hook, "__func__", None) is pl.Callback.on_before_optimizer_step

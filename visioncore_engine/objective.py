@@ -108,6 +108,9 @@ class Objective:
         self.penalties = tuple(penalties)
         self._clock = Clock(0, 0.0, 0.0)
         self._coefficients = [{task: value.double() for task, value in group.items()} for group in coefficients]
+        self._plain = [
+            {task for task, value in group.items() if bool((value == 1).all())} for group in self._coefficients
+        ]  # tasks in which everything weighs 1: nothing is multiplied there
 
     def at(self, clock: Clock) -> None:
         """Take the strength of every penalty at a moment of training."""
@@ -122,9 +125,13 @@ class Objective:
         """Terms that are neither a task nor a part of one: the model's own losses, and penalties on outputs."""
         return [*(AUXILIARY + name for name in sorted(self.auxiliary)), *(PENALTY + own.id for own in self.penalties)]
 
-    def _coefficient(self, term: str, group: Group) -> Tensor:
+    def _weighed(self, term: str, group: Group, value: Tensor) -> Tensor:
+        """Sum of a value per column, times the columns' coefficients."""
         # A term is named by its task, or "<task>/<part>" where a task has several.
-        return self._coefficients[group.index][term.partition("/")[0]]
+        task = term.partition("/")[0]
+        if task in self._plain[group.index]:
+            return value.sum()
+        return (value * self._coefficients[group.index][task].to(value.device, value.dtype)).sum()
 
     def weights(self, batches: Sequence[Batch]) -> dict[str, float]:
         """Total weight of each term over micro-batches, before any forward pass."""
@@ -132,7 +139,7 @@ class Objective:
         for batch in batches:
             for group in batch.groups:
                 for term, weight in self.loss.weights(group).items():
-                    part = float((weight.double().cpu() * self._coefficient(term, group)).sum())
+                    part = self._weighed(term, group, weight.double().cpu()).item()
                     totals[term] = totals.get(term, 0.0) + part
                 for term in self.extra_terms:
                     totals[term] = totals.get(term, 0.0) + float(_counted(group).sum())
@@ -143,8 +150,7 @@ class Objective:
         sums: dict[tuple[str, str], Tensor] = {}
         for output, group in zip(outputs, batch.groups, strict=True):
             for term, value in self.loss(output, group).items():
-                coefficient = self._coefficient(term, group).to(value.device, value.dtype)
-                sums[group.name, term] = (value * coefficient).sum()
+                sums[group.name, term] = self._weighed(term, group, value)
             for name, weight in self.auxiliary.items():
                 value, counted = output[AUXILIARY + name], _counted(group)
                 sums[group.name, AUXILIARY + name] = weight * torch.where(counted, value, torch.zeros_like(value)).sum()
@@ -166,6 +172,8 @@ class Objective:
     def total(sums: Mapping[tuple[str, str], Tensor], weights: Mapping[str, float]) -> Tensor | None:
         """Sum over terms of sum / weight; None where nothing in the step counts."""
         parts = [value / weights[term] for (_, term), value in sums.items() if weights[term] > 0]
+        if len(parts) == 1:
+            return parts[0]
         return torch.stack(parts).sum() if parts else None
 
 

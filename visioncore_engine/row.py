@@ -25,7 +25,9 @@ class Row:
 
     def track(self, name: str, value: Tensor | float) -> None:
         """Add a scalar of this step; a tensor is kept as it is, so that nothing waits for a device."""
-        self._tracked.setdefault(name, []).append(value.detach().reshape(()) if isinstance(value, Tensor) else value)
+        if isinstance(value, Tensor) and value.requires_grad:
+            value = value.detach()
+        self._tracked.setdefault(name, []).append(value)
 
     def take(self) -> tuple[dict[str, float], dict[str, float]]:
         """Mean loss, where a step was taken, and mean of each tracked scalar; the next row starts empty."""
@@ -50,13 +52,14 @@ def _mean(row: Sequence[float]) -> float:
 
 
 def _numbers(tracked: Mapping[str, Sequence[Tensor | float]]) -> dict[str, list[float]]:
-    """Tracked values as numbers; tensors of one name are read together."""
-    return {name: _read(row) for name, row in tracked.items()}
-
-
-def _read(row: Sequence[Tensor | float]) -> list[float]:
-    tensors = [value for value in row if isinstance(value, Tensor)]
-    if len(tensors) < len(row):
-        return [float(value) for value in row]
-    numbers: list[float] = torch.stack(tensors).tolist()
-    return numbers
+    """Tracked values as numbers; tensors of one dtype and device are read together."""
+    alike: dict[tuple[torch.dtype, torch.device], list[Tensor]] = {}
+    for row in tracked.values():
+        for value in row:
+            if isinstance(value, Tensor):
+                alike.setdefault((value.dtype, value.device), []).append(value.reshape(()))
+    read = {kind: iter(torch.stack(values).tolist()) for kind, values in alike.items()}
+    return {
+        name: [next(read[value.dtype, value.device]) if isinstance(value, Tensor) else float(value) for value in row]
+        for name, row in tracked.items()
+    }

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
-from torch import Tensor, nn
-from torch.nn.utils import clip_grads_with_norm_, get_total_norm
+from torch import Tensor
+from torch.nn.utils import clip_grads_with_norm_
 
 from visioncore_engine.build import Parts
 from visioncore_engine.contracts import Clock
@@ -23,6 +23,8 @@ from visioncore_engine.reduction import Agreement, Reduction, union_over_process
 from visioncore_engine.skips import Skips
 
 __all__ = ["OptimizerStep"]
+
+_SEEDS = 64  # steps whose seeds are drawn together
 
 
 class OptimizerStep:
@@ -53,8 +55,16 @@ class OptimizerStep:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._trainable = {name: parameter for group in parts.groups for name, parameter in group.parameters.items()}
-        self._base_rates = [group.lr for group in parts.groups]
+        self._parameters = list(self._trainable.values())
+        self._rate_of = [group.lr for group in parts.groups]
+        options = parts.run.optimizer.options
+        assert isinstance(options, OptimizerOptions)
+        self._clip = options.clip
+        self._extra_terms = dict.fromkeys(parts.objective.extra_terms, 0.0)
+        self._device, self._rank = torch.device("cpu"), 0
         self._reduction: Reduction
+        self._full_precision: AbstractContextManager[None] = nullcontext()
+        self._seeds: dict[tuple[int, int], int] = {}  # by epoch and step
         self._wrong: list[str] = []  # what was not finite in this process's share of the last step
         self.skips = Skips(parts.model, parts.optimizer, parts.run.policies)
         self.loss: float | None = None
@@ -65,6 +75,8 @@ class OptimizerStep:
     def settle(self, device: torch.device, rank: int) -> None:
         """Look at what every group uses, once the parameters are where they stay."""
         self._device, self._rank = device, rank
+        if self._parts.run.trainer.precision.endswith("mixed"):
+            self._full_precision = torch.autocast(device.type, enabled=False)
         self._reduction = Reduction(self._parts.model, self._parts.index, self._parts.objective)
 
     # -----------------------------------------------------------------------------------------------------------
@@ -89,7 +101,7 @@ class OptimizerStep:
         """
         self._seed(step)
         self.skips.begin()
-        for parameter in self._trainable.values():  # `zero_grad` opens a profiler's range first
+        for parameter in self._parameters:  # `zero_grad` opens a profiler's range first
             parameter.grad = None
         alike = {"the step": step.position.global_step, "the last step": pace.end, **self.skips.counts()}
         weights = self._reduction.weights(step.weights, alike)
@@ -100,13 +112,20 @@ class OptimizerStep:
 
     def _seed(self, step: PlanStep) -> None:
         # Stock layers (nn.Dropout) draw from the global generator: keyed by the step, a resumed run draws the same.
-        position = step.position
-        key = generator(self._parts.run.seed, position.epoch, position.step, self._rank)
-        seed = int(key.integers(2**63 - 1))
+        place = step.position.epoch, step.position.step
+        if place not in self._seeds:
+            self._seeds = self._draw_seeds(*place)
+        seed = self._seeds[place]
         # `torch.manual_seed` formats a stack trace for devices that are not there: longer than a small step.
         torch.default_generator.manual_seed(seed)
         if self._device.type == "cuda":
             torch.cuda.manual_seed(seed)
+
+    def _draw_seeds(self, epoch: int, first: int) -> dict[tuple[int, int], int]:
+        """Seeds of the next steps of an epoch: one by one, between other work, each takes four times as long."""
+        steps = range(first, min(first + _SEEDS, self._parts.steps_per_epoch))
+        keys = {(epoch, step): generator(self._parts.run.seed, epoch, step, self._rank) for step in steps}
+        return {place: int(key.integers(2**63 - 1)) for place, key in keys.items()}
 
     def _backward(self, step: PlanStep, clock: Clock, weights: Mapping[str, float]) -> tuple[float | None, list[str]]:
         """Loss of this process's share, and the terms in which it is not finite."""
@@ -114,7 +133,7 @@ class OptimizerStep:
         total: float | None = None
         wrong: list[str] = []
         objective.at(clock)
-        self.auxiliary = dict.fromkeys(objective.extra_terms, 0.0)
+        self.auxiliary = dict(self._extra_terms)
         for micro in step.micros:
             if not micro.groups:
                 continue
@@ -127,8 +146,9 @@ class OptimizerStep:
             if not math.isfinite(value):
                 wrong += wrong_terms(sums)
                 continue
-            for term, part in objective.auxiliary_part(sums, weights).items():
-                self.auxiliary[term] += part
+            if self.auxiliary:
+                for term, part in objective.auxiliary_part(sums, weights).items():
+                    self.auxiliary[term] += part
             if loss.requires_grad:  # not where all that these groups use is frozen
                 loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
             total = value + (total or 0.0)
@@ -173,11 +193,12 @@ class OptimizerStep:
             return False
         self.loss = agreed.loss
         regularization = self._parts.regularization
-        with self._in_full_precision():
-            regularization.add_gradients(clock)
-            if valued:
-                self.penalties = regularization.values(clock)
-            self.norm = get_total_norm(_gradients(self._trainable), foreach=True)
+        with self._full_precision:
+            if regularization.regularizers:
+                regularization.add_gradients(clock)
+                if valued:
+                    self.penalties = regularization.values(clock)
+            self.norm = self._total_norm()
             # The sums that all processes hold are the same, so that all of them find the same here.
             if not math.isfinite(self.norm.item()):
                 names = [self._parts.dataset.groups[group].name for group in step.groups]
@@ -191,33 +212,30 @@ class OptimizerStep:
             self._move(clock, pace)
         return True
 
-    def _in_full_precision(self) -> AbstractContextManager[None]:
-        return torch.autocast(self._device.type, enabled=False)
-
     def _refuse(self, clock: Clock, reasons: list[str], *, say: bool) -> None:
         self.skips.refuse(clock.step, reasons, say=say)
 
+    def _total_norm(self) -> Tensor:
+        """Norm of all gradients: that of `torch.nn.utils.get_total_norm`, where all of them are on one device."""
+        gradients = [parameter.grad for parameter in self._parameters if parameter.grad is not None]
+        if not gradients:
+            return torch.zeros(())
+        norms = torch._foreach_norm(gradients)  # noqa: SLF001 - torch's kernel for many tensors has no other name
+        norm: Tensor = torch.linalg.vector_norm(torch.stack(norms))
+        return norm
+
     def _move(self, clock: Clock, pace: Pace) -> None:
         """Clip, step, and what belongs to a step."""
-        options = self._parts.run.optimizer.options
-        assert isinstance(options, OptimizerOptions)
-        if options.clip is not None:
+        if self._clip is not None:
             assert self.norm is not None
-            clip_grads_with_norm_(self._trainable.values(), options.clip, self.norm, foreach=True)
-        rates = self._set_rates(pace.at(clock.step))
+            clip_grads_with_norm_(self._parameters, self._clip, self.norm, foreach=True)
+        factor = self._parts.scheduler.factor(round(pace.at(clock.step))) if self._parts.scheduler else 1.0
+        rates = [rate * factor for rate in self._rate_of]
+        for rate, group in zip(rates, self._parts.optimizer.param_groups, strict=True):
+            group["lr"] = rate
         self._parts.optimizer.step()
-        self._parts.regularization.proximal_steps(clock, rates)
-
-    def _set_rates(self, passed: float) -> dict[str, float]:
-        factor = self._parts.scheduler.factor(round(passed)) if self._parts.scheduler else 1.0
-        rates: dict[str, float] = {}
-        for base, own, group in zip(
-            self._base_rates, self._parts.groups, self._parts.optimizer.param_groups, strict=True
-        ):
-            group["lr"] = base * factor
-            rates.update(dict.fromkeys(own.parameters, base * factor))
-        return rates
-
-
-def _gradients(parameters: Mapping[str, nn.Parameter]) -> list[Tensor]:
-    return [parameter.grad for parameter in parameters.values() if parameter.grad is not None]
+        if self._parts.regularization.regularizers:
+            own = zip(rates, self._parts.groups, strict=True)
+            self._parts.regularization.proximal_steps(
+                clock, {name: rate for rate, group in own for name in group.parameters}
+            )

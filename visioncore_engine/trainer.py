@@ -11,6 +11,7 @@ from datetime import timedelta
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.profilers import PassThroughProfiler
+from pytorch_lightning.trainer.states import RunningStage
 
 from visioncore_engine.build import Parts
 from visioncore_engine.checkpointing import CheckpointWriter
@@ -55,6 +56,33 @@ class _NoProfiler(PassThroughProfiler):
     def profile(self, action_name: str) -> nullcontext[None]:  # type: ignore[override]  # it is only entered and left
         """Measure nothing."""
         return self._NOTHING
+
+
+class _Trainer(AgreeingTrainer):
+    """Answers at once what Lightning's loop asks a dozen times in a step."""
+
+    @property
+    def training(self) -> bool:
+        """Whether it trains; Lightning compares words for it."""
+        return self.state.stage is RunningStage.TRAINING
+
+    @training.setter
+    def training(self, value: bool) -> None:
+        if value:
+            self.state.stage = RunningStage.TRAINING
+        elif self.training:
+            self.state.stage = None
+
+    @property
+    def lightning_module(self) -> pl.LightningModule:
+        """What is trained; Lightning asks by way of two more properties."""
+        module: pl.LightningModule = self._accelerator_connector.strategy._lightning_module  # noqa: SLF001 - see above
+        return module
+
+    @property
+    def enable_validation(self) -> bool:
+        """Every run validates: `guard.check_validation` refuses others."""
+        return True
 
 
 def build_trainer(
@@ -109,7 +137,7 @@ def build_trainer(
     own: list[pl.Callback] = [writer, Pulse(watchdog)]
     if not quiet:
         own.append(ProgressDisplay(parts.total_steps, checkpoint.monitor))
-    trainer = AgreeingTrainer(
+    trainer = _Trainer(
         accelerator="cpu" if device_name(resolved) == "cpu" else "gpu",
         devices=place.local_world_size,
         strategy=_strategy(resolved) if place.world_size > 1 else "auto",

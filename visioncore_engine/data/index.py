@@ -75,6 +75,9 @@ def _weights(source: Source) -> np.ndarray:
 
 def _split_by_group(index: Index, items: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
     """Groups that `items` fall in, in the dataset's order, with their own window numbers in the plan's order."""
+    if len(index.sources) == 1 and items.size:
+        yield 0, items
+        return
     owner_of = np.searchsorted(index.offsets, items, side="right") - 1
     for owner in np.unique(owner_of):
         yield int(owner), items[owner_of == owner] - index.offsets[owner]

@@ -145,7 +145,11 @@ class PlanLoader:
         weights = self._weigh(micros)
         if self._send is not None:
             micros = [self._send(micro) for micro in micros]
-        return PlanStep(position, micros, weights, owners(self._index, items))
+        if self._world_size > 1:
+            groups = owners(self._index, items)
+        else:  # all of the batch is here
+            groups = tuple(sorted({group.index for micro in micros for group in micro.groups}))
+        return PlanStep(position, micros, weights, groups)
 
     def state_dict(self) -> dict[str, int]:
         """Nothing: the place in the plan is Lightning's counters, so the loader cannot disagree with them."""
