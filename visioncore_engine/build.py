@@ -45,7 +45,16 @@ from visioncore_engine.parameters import group_parameters, loss_coefficients
 from visioncore_engine.regularization import Regularization, output_penalties
 from visioncore_engine.transfer import Transfer, freeze, transfer
 
-__all__ = ["Parts", "build", "build_dataset", "build_metrics", "build_model", "seed_everything"]
+__all__ = [
+    "Parts",
+    "build",
+    "build_dataset",
+    "build_metrics",
+    "build_model",
+    "build_transforms",
+    "seed_everything",
+    "transformed",
+]
 
 
 @dataclass
@@ -73,10 +82,20 @@ class Parts:
 
     def transformed(self, batch: Batch, epoch: int, *, training: bool) -> Batch:
         """A batch after every transform, or after those that are not for training only."""
-        for transform in self.transforms:
-            if training or not transform.training_only:
-                batch = transform(batch, int(generator(self.run.seed, epoch).integers(2**62)))
-        return batch
+        return transformed(self.transforms, batch, self.run.seed, epoch, training=training)
+
+
+def build_transforms(run: RunConfig, groups: tuple[GroupSpec, ...]) -> list[Transform]:
+    """Transforms of a run, in its order."""
+    return [choice.build(TransformFacts(groups)) for choice in run.transforms]
+
+
+def transformed(transforms: Sequence[Transform], batch: Batch, seed: int, epoch: int, *, training: bool) -> Batch:
+    """A batch after every transform, or after those that are not for training only."""
+    for transform in transforms:
+        if training or not transform.training_only:
+            batch = transform(batch, int(generator(seed, epoch).integers(2**62)))
+    return batch
 
 
 def seed_everything(seed: int) -> None:
@@ -181,7 +200,7 @@ def build(
         index=index,
         validation=validation,
         sampler=sampler,
-        transforms=[choice.build(TransformFacts(dataset.groups)) for choice in run.transforms],
+        transforms=build_transforms(run, dataset.groups),
         objective=Objective(loss, coefficients, getattr(model, "auxiliary", None), penalties),
         metrics=build_metrics(run, dataset.groups),
         regularization=Regularization.build(run.regularizers, model, optimizer),

@@ -14,12 +14,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from visioncore_engine.build import build_dataset, build_metrics
+from visioncore_engine.build import build_dataset, build_metrics, build_transforms, transformed
 from visioncore_engine.cache import EvaluationCache
 from visioncore_engine.checkpoint import read_checkpoint
 from visioncore_engine.config import Resolved, resolve
 from visioncore_engine.config.run import RunConfig
-from visioncore_engine.contracts import Batch, Dataset, EvaluatorFacts, Result, Source
+from visioncore_engine.contracts import Batch, Dataset, EvaluatorFacts, Result, Source, Transform
 from visioncore_engine.data import native
 from visioncore_engine.data.index import Dtype, on_its_way, open_sources
 from visioncore_engine.data.loader import EvaluationLoader
@@ -48,12 +48,14 @@ class SplitEvaluation:
     batch_size: int
     device: torch.device
     dtype: Dtype = "stored"
+    transforms: Sequence[Transform] = ()
+    seed: int = 0
 
     def batches(self, groups: Sequence[str] | None = None) -> Iterator[tuple[Batch, list[dict[str, Tensor]]]]:
         """Every window once, in order, with the model's outputs."""
         chosen = [source for source in self.sources if groups is None or source.group.name in groups]
         for batch in EvaluationLoader(chosen, self.batch_size, dtype=self.dtype):
-            moved = batch.to(self.device)
+            moved = transformed(self.transforms, batch.to(self.device), self.seed, 0, training=False)
             with torch.inference_mode():  # not around the yield: it would hold in the caller's code too
                 outputs = predict(self.model, moved)
             yield moved, outputs
@@ -143,6 +145,8 @@ def open_split(run: RunConfig, dataset: Dataset, model: TrainedModel, split: str
         options.evaluation_batch_size,
         device,
         on_its_way(options.dtype, device),
+        build_transforms(run, dataset.groups),
+        run.seed,
     )
 
 
