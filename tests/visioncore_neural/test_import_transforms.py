@@ -167,3 +167,16 @@ def test_a28_misspelt_options_of_operations_are_told():
     _, ledger = transformed({"fftwhitening": {"f0": 0.3}}, {"diff": {"axs": 0}}, {"maxnorm": {"by": 1}})
     assert "'f_0' was meant?" in ledger.idle["transforms.one.ops.0.fftwhitening.f0"]
     assert {"transforms.one.ops.1.diff.axs", "transforms.one.ops.2.maxnorm.by"} <= set(ledger.idle)
+
+
+def test_a_basis_of_the_eye_position_is_behavior_and_a_second_one_of_the_same_names_is_lost():
+    basis = {"temporal_basis": {"num_cosine_funcs": 3, "history_bins": 9, "peak_range_ms": [10, 60]}}
+    blocks, _ = transformed(basis, {"splitrelu": {}}, {"symlog": {}}, source="eyepos", target="behavior")
+    prepared = applied(one_trial(), blocks)
+    names = prepared.behavior_names[2:]
+    assert len(names) == 2 * 3 * 2
+    assert (prepared.values("behavior", slice(None))[:, 2:] >= 0).all()  # all of it was split, and nothing else
+    entry = {"source": "eyepos", "expose_as": "behavior"}
+    data, ledger = imported({"transforms": {"one": {**entry, "ops": [basis]}, "two": {**entry, "ops": []}}})
+    assert [block["name"] for block in data["prepare"]] == ["temporal_basis"]
+    assert "twice" in ledger.lost["transforms.two"]
