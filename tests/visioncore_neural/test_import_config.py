@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import shlex
 
 import pytest
@@ -12,6 +13,7 @@ from visioncore_engine import resolve
 from visioncore_engine.cli import main
 from visioncore_engine.errors import UsageError
 from visioncore_neural.imports.config import import_run
+from visioncore_neural.options.readout import GaussianOptions
 
 MODEL = yaml.safe_load("""
 model_type: v1multi
@@ -132,16 +134,18 @@ def test_a28_keys_without_effect_are_listed_with_the_one_that_was_meant():
         "readout.params.n_units", "lambda_pred", "frontend.params.init_type",
     } <= set(ledger.idle)  # fmt: skip
     assert "'threshold' was meant?" in ledger.idle["datafilters.dfs.ops.1.missing_pct.theshold"]
-    assert {"types", "sampling", "transforms.stim", "regularization.2.type"} <= set(ledger.lost)
+    assert "types" in ledger.lost
 
 
 def test_a_key_that_nobody_knows_is_listed_wherever_it_stands():
     model = copy.deepcopy(MODEL)
     model["convnet"]["params"]["block_configs"][1]["conv_params"]["kernel_sise"] = 3
     model["reccurent"] = {}
+    model["regularization"][0]["apply_too"] = ["readouts"]
     _, ledger = imported(model=model)
     assert "'kernel_size' was meant?" in ledger.idle["convnet.params.block_configs.1.conv_params.kernel_sise"]
     assert "'recurrent' was meant?" in ledger.idle["reccurent"]
+    assert "'apply_to' was meant?" in ledger.idle["regularization.0.apply_too"]
 
 
 def test_a_batch_is_counted_over_devices_and_accumulation_and_an_epoch_in_optimizer_steps():
@@ -176,10 +180,95 @@ def test_the_model_is_the_same_graph():
 
 def test_penalties_are_matched_by_our_names_and_a_penalty_of_0_keeps_from_decay():
     run, _ = imported()
-    (sparse,) = run["regularizers"].values()
+    sparse = run["regularizers"]["sparse"]
     assert sparse["match"] == ["*readouts.*features*"]
     assert sparse["strength"] == {"schedule": "step_in", "start": 0.0, "stop": 1e-7, "begin": 30.0, "clock": "epoch"}
     assert run["optimizer"]["no_decay"] == ["*readouts.*mean*"]
+
+
+def penalised(*, schedule=None, **entry):
+    """Imported regularizers of one entry, and the account."""
+    entry = {"name": "one", "lambda": 2.0, "apply_to": "convnet/weight", **entry}
+    run, ledger = imported(model={**MODEL, "regularization": [entry | ({"schedule": schedule} if schedule else {})]})
+    assert resolve(run)
+    return run.get("regularizers"), ledger
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("l1", {"name": "l1"}),
+        ("l2", {"name": "l2"}),
+        ("group_lasso", {"name": "group_lasso", "groups": "tensor"}),  # one group was one tensor
+        ("ortho", {"name": "orthogonality"}),
+        ("proximal_l1", {"name": "proximal_l1", "rates": "value"}),
+    ],
+)
+def test_every_penalty_has_its_counterpart_with_its_options(kind, options):
+    made, _ = penalised(type=kind)
+    assert made == {"one": {**options, "match": ["*core.*weight*"], "strength": 2.0}}
+
+
+@pytest.mark.parametrize(
+    ("kind", "low", "high"),
+    [("proximal_clamp", -2.0, 2.0), ("proximal_clamp_positive", 0.0, 2.0), ("proximal_clamp_min", 2.0, None)],
+)
+def test_a6_clamps_move_their_bounds_and_not_their_strength(kind, low, high):
+    made, _ = penalised(type=kind)
+    assert (made["one"].get("min"), made["one"].get("max"), made["one"]["strength"]) == (low, high, 1.0)
+    decay = {"kind": "linear_decay", "start_epoch": 0, "end_epoch": 50, "start_lambda": 10.0}
+    made, _ = penalised(type=kind, schedule=decay)
+    moving = made["one"]["min" if high is None else "max"]
+    assert moving == {"schedule": "ramp", "start": 10.0, "stop": 2.0, "begin": 0.0, "steps": 50.0, "clock": "epoch"}
+    assert made["one"]["strength"] == 1.0
+    made, _ = penalised(type=kind, schedule={"kind": "warmup", "start_epoch": 3})
+    assert made["one"]["strength"] == {
+        "schedule": "step_in", "start": 0.0, "stop": 1.0, "begin": 3.0, "clock": "epoch",
+    }  # fmt: skip
+
+
+def test_bounds_of_widths_are_bounds_of_their_logarithms():
+    narrow, wide = (math.log(bound - GaussianOptions().min_std) for bound in (1.5, 10.0))
+    decay = {"kind": "linear_decay", "start_epoch": 0, "end_epoch": 50, "start_lambda": 10.0}
+    entry = {"type": "proximal_clamp_positive", "lambda": 1.5, "apply_to": ["readouts/std"]}
+    made, ledger = penalised(**entry, schedule=decay)
+    (clamp,) = made.values()
+    assert clamp["match"] == ["*readouts.*log_std*"]
+    assert "min" not in clamp  # every width is positive
+    assert (clamp["max"]["start"], clamp["max"]["stop"]) == (pytest.approx(wide), pytest.approx(narrow))
+    assert "logarithms" in ledger.changed["regularization.0.lambda"]
+    made, ledger = penalised(**{**entry, "apply_to": ["readouts/std", "convnet/weight"]})
+    assert sorted(clamp["max"] for clamp in made.values()) == [pytest.approx(narrow), 1.5]
+    made, ledger = penalised(**{**entry, "apply_to": ["readouts"]})
+    assert made is None
+    assert "regularization.0.apply_to" in ledger.lost
+
+
+def test_a_penalty_that_nobody_knows_or_that_matches_nothing_is_told():
+    made, ledger = penalised(type="elastic")
+    assert made is None
+    assert "regularization.0.type" in ledger.lost
+    made, ledger = penalised(type="l1", apply_to=[])
+    assert made is None
+    assert "apply_to" in ledger.idle["regularization.0.type"]
+
+
+def test_a_budget_of_time_is_in_minutes_and_ends_the_schedule_too():
+    budget = {"name": "time_budget", "minutes": 2880.0, "shorten": True}
+    for words in ("--time_budget_minutes 2880", "--time_budget 48"):
+        run, ledger = imported(words)
+        assert budget in run["callbacks"]
+        assert words.split()[0] in ledger.changed
+    assert "callbacks" not in imported()[0]
+
+
+def test_logging_is_pictures_of_kernels_and_its_flags_are_idle_without_it():
+    run, ledger = imported("--enable_logging --fast_log_interval 7 --slow_log_interval 9 --log_dataset_idx 2")
+    assert run["callbacks"] == [{"name": "model_logging", "every": 7}]
+    assert {"--slow_log_interval", "--log_dataset_idx"} <= set(ledger.lost)
+    run, ledger = imported("--fast_log_interval 7 --log_dataset_idx 2")
+    assert "callbacks" not in run
+    assert {"--fast_log_interval", "--log_dataset_idx"} <= set(ledger.idle)
 
 
 @pytest.mark.parametrize("core", ["none", "vanilla", "densenet", "resnet"])

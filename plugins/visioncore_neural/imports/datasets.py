@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from visioncore_neural.imports.ledger import Block
+from visioncore_neural.imports.transforms import preparations_of
 
 __all__ = ["data_of", "num_lags_of"]
 
@@ -51,11 +52,11 @@ def data_of(block: Block, sessions: int | None) -> dict[str, Any]:
     if root:
         data["root"] = str(root)
     block.change("trials are drawn with another generator: the same fractions, not the same trials", "train_val_split")
-    block.lose(_CONVERTED, "types", "sampling", "cids", "visual", "qcmissing", "qccontam", "lab", "eye")
+    block.lose(_CONVERTED, "types", "cids", "visual", "qcmissing", "qccontam", "lab", "eye")
     block.lose("adapter and readout are those of the model for every session here", "adapter", "readout")
     block.take("n_lags")
-    _transforms(block.block("transforms"))
-    _filters(block.block("datafilters"))
+    if prepare := preparations_of(block):
+        data["prepare"] = prepare
     block.close()
     return data
 
@@ -74,36 +75,3 @@ def _side(block: Block) -> list[str]:
     lags.change("eye position is a side input of its own here", "eyepos")
     lags.close()
     return served
-
-
-def _transforms(block: Block) -> None:
-    for name in list(block._content):  # noqa: SLF001 - every key, whatever it is called
-        inner = block.block(name)
-        operations = [
-            next(iter(item)) if isinstance(item, dict) and item else str(item) for item in inner.take("ops", [])
-        ]
-        for key in ("source", "expose_as", "concatenate", "keys_lags"):
-            inner.take(key)
-        inner.close()
-        text = ", ".join(str(operation) for operation in operations) or "nothing"
-        block.ledger.lost[block.place(name)] = (
-            f"operations ({text}) ran over trial and split edges; name preparations under `data.prepare`"
-        )
-
-
-def _filters(block: Block) -> None:
-    for name in list(block._content):  # noqa: SLF001 - every key, whatever it is called
-        inner = block.block(name)
-        for number, given in enumerate(inner.take("ops", [])):
-            kind, options = next(iter(given.items())) if isinstance(given, dict) and given else (str(given), {})
-            one = Block(options, f"{inner.key}.ops.{number}.{kind}", block.ledger)
-            if kind == "valid_nlags":
-                one.change("which frames can be predicted follows from the history that the model needs", "n_lags")
-            elif kind == "missing_pct":
-                one.lose("which responses count stands in the recording (`valid`)", "threshold")
-            else:
-                block.ledger.lost[one.key] = "there is no such filter here"
-            one.close()
-        for key in ("expose_as", "keys_lags"):
-            inner.take(key)
-        inner.close()

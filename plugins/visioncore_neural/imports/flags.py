@@ -24,21 +24,21 @@ _LOST = {
     "num_workers": "a thread reads ahead: `loader.prefetch`",
     "checkpoint_dir": "checkpoints lie in the run folder: `run.dir`",
     "ckpt_path": "`visioncore train RUN.yaml --resume` continues a run",
-    "time_budget_minutes": "a budget of time is a callback; see `visioncore plugins`",
-    "time_budget": "a budget of time is a callback; see `visioncore plugins`",
-    "enable_logging": "kernels and evaluations are in the report and in `evaluate`",
-    "fast_log_interval": "kernels are in the report",
-    "slow_log_interval": "evaluators run after training: `evaluate`",
-    "log_dataset_idx": "evaluators see every session",
     "model_type": "a source is named by its run folder: `transfer.from`",
     "model_index": "a source is named by its run folder: `transfer.from`",
 }
+# What is read with --enable_logging only.
+_LOGGING = {
+    "slow_log_interval": "evaluators run after training: `evaluate`",
+    "log_dataset_idx": "evaluators see every session",
+}
+_BUDGETS = {"time_budget_minutes": 1.0, "time_budget": 60.0}  # minutes in one
 _FLAGS = {
     "model_config", "model_configs", "dataset_configs_path", "max_datasets", "batch_size", "learning_rate",
     "core_lr_scale", "weight_decay", "max_epochs", "gradient_clip_val", "accumulate_grad_batches", "lr_scheduler",
     "warmup_epochs", "restart_period", "pretrained_checkpoint", "precision", "dset_dtype", "num_gpus",
     "steps_per_epoch", "project_name", "experiment_name", "early_stopping_patience", "early_stopping_min_delta",
-    "limit_val_batches", *_SWITCHES, *_LOST,
+    "limit_val_batches", "fast_log_interval", *_LOGGING, *_BUDGETS, *_SWITCHES, *_LOST,
 }  # fmt: skip
 _PRECISIONS = {"bf16": "bf16-mixed", "bf16-mixed": "bf16-mixed", "32": "32-true", "32-true": "32-true"}
 
@@ -143,7 +143,7 @@ def run_of(flags: Flags, ledger: Ledger) -> dict[str, Any]:
         },
         "loader": _loader(flags, ledger),
         "loggers": ["csv", "jsonl", *_wandb(flags)],
-        "callbacks": _stopping(flags),
+        "callbacks": [*_stopping(flags), *_budget(flags, ledger), *_logging(flags, ledger)],
         "scheduler": _scheduler(flags, steps, ledger),
         "transfer": _transfer(flags, ledger),
         "run": {"name": re.sub(r"[^A-Za-z0-9_.+=-]", "-", flags.text("experiment_name", ""))},
@@ -191,6 +191,30 @@ def _stopping(flags: Flags) -> list[dict[str, Any]]:
             "min_delta": flags.number("early_stopping_min_delta", 0.0),
         }
     ]
+
+
+def _budget(flags: Flags, ledger: Ledger) -> list[dict[str, Any]]:
+    given = [name for name in _BUDGETS if name in flags.values]
+    for name in given:
+        ledger.changed[f"--{name}"] = (
+            "the steps that fit are counted anew after each validation; there once, after 25 steps, and beyond "
+            "--max_epochs too"
+        )
+    minutes = min((flags.number(name, 0.0) * _BUDGETS[name] for name in given), default=0.0)
+    return [{"name": "time_budget", "minutes": minutes, "shorten": True}] if minutes > 0 else []
+
+
+def _logging(flags: Flags, ledger: Ledger) -> list[dict[str, Any]]:
+    if not flags.values.get("enable_logging"):
+        for name in ("fast_log_interval", *_LOGGING):
+            if name in flags.values:
+                ledger.idle[f"--{name}"] = "without --enable_logging it is not read"
+        return []
+    ledger.changed["--enable_logging"] = "kernels and masks are drawn; evaluators run after training: `evaluate`"
+    for name, why in _LOGGING.items():
+        if name in flags.values:
+            ledger.lost[f"--{name}"] = why
+    return [{"name": "model_logging", "every": max(1, flags.count("fast_log_interval", 5))}]
 
 
 def _scheduler(flags: Flags, steps: int, ledger: Ledger) -> dict[str, Any] | None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from visioncore_neural.imports.ledger import Block
 
-__all__ = ["convolutional", "frontend"]
+__all__ = ["convolutional", "frontend", "temporal_basis"]
 
 _STAGES = {
     "vanilla": "conv3d", "cnn": "conv3d", "conv": "conv3d", "resnet": "resnet3d", "densenet": "densenet3d"
@@ -41,7 +41,7 @@ def frontend(block: Block) -> list[dict[str, Any]]:
     elif kind == "da":
         made = [_adaptation(params)]
     elif kind == "temporal_basis":
-        made = [_basis(params)]
+        made = [{"name": "temporal_basis", **temporal_basis(params)}]
     elif kind != "none":
         block.ledger.lost[block.place("type")] = (
             f"there is no frontend like {kind!r} here; choose stages of `model.core`"
@@ -66,7 +66,8 @@ def _learnable_temporal(params: Block) -> dict[str, Any]:
             params.idle("with `aa_signal` the filters stayed random; here they start as `init` says", "init_type")
     stage |= _weight_norm(params)
     params.take("causal")  # as every stage here
-    params.lose("there is no split into magno- and parvocellular channels here", "split_MP")
+    if params.take("split_MP", False):
+        params.lose("there is no split into magno- and parvocellular channels here", "split_MP")
     return stage
 
 
@@ -99,22 +100,19 @@ def _adaptation(params: Block) -> dict[str, Any]:
     return stage
 
 
-def _basis(params: Block) -> dict[str, Any]:
+def temporal_basis(params: Block) -> dict[str, Any]:
+    """Options of a temporal basis, of a stage or a preparation."""
     stage: dict[str, Any] = {
-        "name": "temporal_basis",
-        "kernel_size": int(params.take("history_bins", 16)),
+        "kernel_size": int(params.take("history_bins", 32)),
         "num_deltas": int(params.take("num_delta_funcs", 0)),
-        "num_cosines": int(params.take("num_cosine_funcs", 6)),
+        "num_cosines": int(params.take("num_cosine_funcs", 10)),
         "spacing": "log" if params.take("log_spacing", True) else "linear",
         "orthogonalize": bool(params.take("orthogonalize", False)),
     }
-    peaks = params.take("peak_range_ms")
-    if peaks:
-        stage["peaks_ms"] = [float(value) for value in peaks]
-    if params.take("normalize", False) or stage["orthogonalize"]:
-        stage["normalize"] = "norm"
+    stage["peaks_ms"] = [float(value) for value in params.take("peak_range_ms", [5, 100])]
+    stage["normalize"] = "norm" if params.take("normalize", True) or stage["orthogonalize"] else "none"
     params.change("milliseconds were counted in bins of 5 ms whatever the frame rate; here they are milliseconds",
-                  "bin_size_ms")  # fmt: skip
+                  "bin_size_ms", "peak_range_ms")  # fmt: skip
     params.lose("a fixed basis is followed by no norm here; add a stage", "batch_norm")
     params.take("causal")
     params.take("chomp")

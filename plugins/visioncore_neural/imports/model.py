@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from visioncore_neural.imports.layers import convolutional, frontend
 from visioncore_neural.imports.ledger import Block
+from visioncore_neural.imports.regularizers import regularizers_of
+from visioncore_neural.options.readout import GaussianOptions
 
 __all__ = ["Imported", "model_of"]
-
-_PENALTIES = {"l1": "l1", "l2": "l2", "group_lasso": "group_lasso", "proximal_l1": "proximal_l1"}
-# Words of VisionCore's parameter names, and what the same parameters are called here.
-_PARAMETERS = {
-    "frontend": "core.0.", "convnet": "core.", "layers": "core.", "stem": "core.", "modulator": "modulator.",
-    "recurrent": "recurrent.", "readouts": "readouts.", "readout": "readouts.", "adapters": "adapters.",
-    "std": "log_std",
-}  # fmt: skip
 
 Imported = dict[str, Any]
 
@@ -57,7 +50,7 @@ def model_of(block: Block, num_lags: int) -> Imported:
         model["stimulus"] = False
         model["readout"] = "pooled"
     result: Imported = {"model": {key: value for key, value in model.items() if value not in (None, [])}}
-    result |= _regularizers(block)
+    result |= regularizers_of(block, GaussianOptions().min_std)
     block.close()
     return result
 
@@ -186,56 +179,5 @@ def _responses(block: Block) -> Imported | None:
         "activation": str(params.take("act_type", "gelu")).lower(),
     }
     params.close()
-    block.close()
-    return made
-
-
-def _regularizers(block: Block) -> Imported:
-    made: Imported = {}
-    undecayed: list[str] = []
-    for number, given in enumerate(block.take("regularization", [])):
-        one = Block(given, f"regularization.{number}", block.ledger)
-        kind, strength = str(one.take("type", "")), one.take("lambda")
-        patterns = [_pattern(text) for text in _listed(one.take("apply_to", []))]
-        schedule = one.block("schedule")
-        name = re.sub(r"[^A-Za-z0-9_-]", "_", str(one.take("name", f"{kind}_{number}")))
-        if kind not in _PENALTIES:
-            one.lose(f"there is no regularizer {kind!r} of these options; see `visioncore plugins`", "type")
-            schedule.take("kind")
-        elif strength is None:
-            one.idle("without `lambda` it is left out", "type")
-        elif kind == "l2" and float(strength) == 0:
-            undecayed += patterns
-            one.change("without strength it only kept parameters from decay: `optimizer.no_decay`", "lambda")
-        else:
-            made[name] = {"name": _PENALTIES[kind], "match": patterns, "strength": _strength(schedule, float(strength))}
-    return ({"regularizers": made} if made else {}) | ({"no_decay": undecayed} if undecayed else {})
-
-
-def _listed(value: Any) -> list[str]:
-    return [str(value)] if isinstance(value, str) else [str(item) for item in value]
-
-
-def _pattern(text: str) -> str:
-    """All substrings of ``a/b``, in the order in which parameter names here have them."""
-    return "*" + "*".join(_PARAMETERS.get(word, word) for word in text.split("/")) + "*"
-
-
-def _strength(block: Block, strength: float) -> Any:
-    kind = str(block.take("kind", block.take("type", "constant")))
-    block.take("type")
-    start, end = block.take("start_epoch", block.take("start", 0)), block.take("end_epoch", block.take("end"))
-    for name in ("start", "end"):
-        block.take(name)
-    made: Any = strength
-    if kind == "warmup":
-        made = {"schedule": "step_in", "start": 0.0, "stop": strength, "begin": float(start), "clock": "epoch"}
-        block.change("it is not switched off again here", "end_epoch", "end")
-    elif kind in ("linear_ramp", "linear_decay"):
-        first = float(block.take("start_lambda", 0.0))
-        steps = float(end if end is not None else start + 1) - float(start)
-        made = {"schedule": "ramp", "start": first, "stop": strength, "begin": float(start), "steps": max(steps, 1.0),
-                "clock": "epoch"}  # fmt: skip
-        block.ledger.changed[block.key] = "outside its epochs it holds its last value; there it was 0"
     block.close()
     return made
