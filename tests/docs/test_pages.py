@@ -1,7 +1,8 @@
 """Every command, run file and snippet of the documentation is true.
 
 A block's info string may say more than its language: ``yaml overlay`` is laid over the demo, ``yaml wrong`` and
-``console fails`` must be refused as a user's mistake; ``yaml sweep`` is a sweep file. A comment before a block may say
+``console fails`` must be refused as a user's mistake; ``yaml sweep`` is a sweep file; ``yaml plugged`` names plugins
+that the page has its reader write, and is trained with them by the slow test. A comment before a block may say
 that it is a copy of a file (``<!-- file: PATH -->``), a part of one (``<!-- part of: PATH -->``), or what a reader
 writes into one (``<!-- write: PATH -->``).
 """
@@ -110,6 +111,11 @@ def test_run_files_resolve(block, tmp_path):
     if "sweep" in block.words:
         assert SweepOptions.model_validate_json(json.dumps(plain(read_yaml(path, path.name))))
         return
+    if "plugged" in block.words:
+        assert block.page in TRIED
+        assert "--plugin" in block_after(block), "no command of the page uses this run file"
+        assert plain(read_yaml(path, path.name))
+        return
     files = [path] if block.words == () else [ROOT / "configs" / "demo.yaml", path]
     if "wrong" in block.words:
         with pytest.raises(ConfigError) as error:
@@ -180,6 +186,12 @@ def test_commands_are_understood(block, words, reader):
 def block_before(block: Block) -> str:
     """What a page has told its reader to type, up to a block and with it."""
     return "".join(one.text for one in BLOCKS if one.page == block.page and one.line <= block.line)
+
+
+def block_after(block: Block) -> str:
+    """Commands with a run file that a page has its reader write, further down."""
+    later = [one for one in BLOCKS if one.page == block.page and one.line > block.line and one.language in SHELLS]
+    return " ".join(" ".join(words) for one in later for words in one.commands if block.path in words)
 
 
 def takewhile_command(arguments: list[str]) -> list[str]:

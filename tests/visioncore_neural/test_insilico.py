@@ -7,12 +7,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from neural_recordings import make
 from neural_truth import FieldModel, recorded, recordings
 from torch import nn
 
 from visioncore_engine import evaluate, resolve, train
 from visioncore_engine.contracts import DatasetFacts
 from visioncore_engine.errors import RunError, UsageError
+from visioncore_neural.data.folder import write_session
 from visioncore_neural.evaluators import gratings
 from visioncore_neural.insilico import Twin, exciting_input
 from visioncore_neural.options.dataset import SyntheticOptions
@@ -111,6 +113,36 @@ def test_a23_a_missing_side_input_is_named(trained):
         twin.predict(session, raw[session].stim)
     with pytest.raises(UsageError, match="behavior"):
         twin.predict(session, raw[session].stim, np.zeros((raw[session].num_frames, 5)))
+
+
+def test_a_run_that_chooses_behavior_by_name_is_asked_in_the_channels_that_were_recorded(tmp_path):
+    """A split makes more channels of those that were recorded: the names of before are what preparations choose by."""
+    recordings = {name: make(name, dt=0.01) for name in ("m1_a", "m2_b")}
+    for name, recording in recordings.items():
+        write_session(recording, tmp_path / name)
+    prepare = [
+        {"name": "standardize", "of": ["stim", "behavior"]},
+        {"name": "split_relu", "channels": ["pupil"]},
+    ]
+    data = {"name": "sessions", "root": str(tmp_path), "sessions": "*", "prepare": prepare, "window": {"length": 8}}
+    core = [{"name": "conv3d", "channels": [4], "kernel_size": [3, 3, 3]}]
+    sampler = {"name": "shuffled", "batch_size": 32, "batches_per_epoch": 1}
+    run = {**RUN, "data": data, "sampler": sampler, "model": {**RUN["model"], "core": core}}
+    resolved = resolve({**run, "run": {"name": "named", "dir": str(tmp_path / "run")}})
+    train(resolved, quiet=True)
+    twin = Twin.load(tmp_path / "run" / "checkpoints" / "last.ckpt")
+    recording = recordings["m2_b"]
+    rates = twin.predict("m2_b", recording.stim, recording.behavior, trial=recording.trial)
+    source = resolved.run.data.build(DatasetFacts(seed=3)).sources("validation", twin.trained.history)[1]
+    group = source.gather(np.arange(source.num_items))
+    with torch.inference_mode():
+        expected = twin.trained.model(SimpleNamespace(groups=[group]))[0]["robs"][:, -8:]
+    frames = group.tags["frame"]
+    kept = group.mask.any(-1) & (frames >= 0)
+    np.testing.assert_allclose(rates[frames[kept].numpy()], expected[kept].double().numpy(), rtol=1e-5)
+    assert twin.behavior_names("m2_b") == ("running", "pupil")
+    with pytest.raises(UsageError, match=r"\(T, 2\): running, pupil"):
+        twin.predict("m2_b", recording.stim, recording.behavior[:, :1])
 
 
 def test_what_the_twin_does_not_know_is_told_with_what_it_knows(trained):

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from neural_recordings import choice, dataset, make
 
 from visioncore_engine.contracts import GroupSpec, Index, Position, SamplerFacts, TargetSpec
+from visioncore_engine.data.index import build_index
+from visioncore_engine.data.loader import PlanLoader
 from visioncore_engine.errors import DataError
 from visioncore_neural.samplers.balanced import shares
 
@@ -55,8 +57,9 @@ def build(name, index, seed=0, **options):
     return choice("sampler", name, **options).build(SamplerFacts(index, seed))
 
 
-def at(sampler, number, epoch=None):
+def at(sampler, number, epoch=0):
     steps = sampler.steps_per_epoch()
+    number += epoch * steps
     return sampler.batch(Position(number // steps, number % steps, number))
 
 
@@ -83,11 +86,32 @@ def test_l2_l4_the_plan_is_a_pure_function_of_seed_and_position(name):
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
-def test_a8_two_epochs_differ(name):
+def test_a8_no_batch_of_an_epoch_is_that_of_another(name):
     sampler = build(name, make_index([50, 20, 90]), batch_size=8)
     steps = sampler.steps_per_epoch()
-    plan = batches(sampler, 2 * steps)
-    assert any(one.tolist() != other.tolist() for one, other in zip(plan[:steps], plan[steps:], strict=True))
+    plan = [sorted(batch.tolist()) for batch in batches(sampler, 3 * steps)]
+    for epoch in (1, 2):
+        later = plan[epoch * steps : (epoch + 1) * steps]
+        assert all(one != other for one, other in zip(plan[:steps], later, strict=True))
+
+
+@pytest.mark.parametrize(("name", "options"), [("by_session", {}), ("balanced", {"by": "samples"})])
+def test_a8_an_epoch_draws_every_window_once(name, options):
+    sampler = build(name, make_index([50, 20, 90]), batch_size=8, **options)
+    for epoch in range(3):
+        drawn = [at(sampler, step, epoch) for step in range(sampler.steps_per_epoch())]
+        np.testing.assert_array_equal(np.sort(np.concatenate(drawn)), np.arange(160))
+
+
+def test_a8_epochs_with_replacement_draw_other_windows_until_all_were_drawn():
+    sampler = build("contrast_weighted", make_index([500, 200, 900]), warmup=1.0, batch_size=8)
+    steps = range(sampler.steps_per_epoch())
+    epochs = [{*np.concatenate([at(sampler, step, epoch) for step in steps])} for epoch in range(12)]
+    for drawn in epochs:  # each window is left out with probability 1/e
+        assert len(drawn) / 1600 == pytest.approx(1 - np.exp(-1), abs=0.05)
+    kept = len(epochs[0] & epochs[1]) / 1600
+    assert kept == pytest.approx((1 - np.exp(-1)) ** 2, abs=0.06)  # as many in common as by chance
+    assert len(set.union(*epochs)) == 1600
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
@@ -230,6 +254,38 @@ def test_a9_a12_the_share_moves_with_every_optimizer_step_and_reaches_uniform():
         assert sampler.share(Position(step // 7, step % 7, step)) == pytest.approx(share)
         low = (at(sampler, step) < 15).mean()
         assert low == pytest.approx(share / (1 + share), abs=0.05)
+
+
+@pytest.mark.parametrize(("world", "accumulate"), [(2, 1), (2, 3), (3, 1)])
+def test_a9_processes_share_each_global_batch_while_the_share_moves(world, accumulate):
+    """Each process plans by itself: together they read the batch of one, each window as often as it was drawn."""
+    warmup = {"schedule": "ramp", "start": 0.0, "stop": 1.0, "steps": 4}
+
+    def process(rank):
+        index = build_index(dataset(make("m1_a"), make("m2_b")).sources("train", 3))
+        sampler = build("contrast_weighted", index, seed=7, warmup=warmup, batch_size=40, batches_per_epoch=6)
+        weigh = {"weigh": lambda micros: {}, "start": lambda: (0, 0), "prefetch": 0}
+        return index, sampler, PlanLoader(index, sampler, accumulate=accumulate, rank=rank, world_size=world, **weigh)
+
+    index, sampler, _ = process(0)
+    read = [list(process(rank)[2]) for rank in range(world)]
+    for step in range(6):
+        windows = at(sampler, step)
+        groups = owners(index, windows)
+        whole = Counter(zip(groups.tolist(), (windows - index.offsets[groups]).tolist(), strict=True))
+        names = {group.name: number for number, group in enumerate(index.groups)}
+        parts = [
+            Counter(
+                (names[group.name], int(item))
+                for micro in steps[step].micros
+                for group in micro.groups
+                for item in group.items
+            )
+            for steps in read
+        ]
+        assert sum(parts, Counter()) == whole
+        sizes = [part.total() for part in parts]
+        assert max(sizes) - min(sizes) <= accumulate
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])

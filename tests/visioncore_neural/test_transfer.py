@@ -46,3 +46,22 @@ def test_old_sessions_are_predicted_as_before_behind_a_frozen_core(source, tmp_p
         assert torch.equal(old(name, inputs, side), new(name, inputs, side))
     (added,) = set(new.groups) - set(names)
     assert new.model.readouts[added].bias.shape == (len(new.ids(added)),)
+
+
+def test_a7_a_resumed_run_goes_on_with_its_trained_biases_and_not_with_the_means(tmp_path):
+    def run(name, epochs, **options):
+        sets = [*SHORT, "scheduler=null", "data.num_sessions=2", f"run.dir={tmp_path}/{name}"]
+        resolved = resolve([CONFIGS / "demo.yaml", *TINY], sets=[*sets, f"trainer.max_epochs={epochs}"])
+        train(resolved, quiet=True, **options)
+        return load(tmp_path / name / "checkpoints" / "last.ckpt").model.state_dict()
+
+    whole, half = run("whole", 2), run("cut", 1)
+    resumed = run("cut", 2, resume=True)
+    groups = load(tmp_path / "cut" / "checkpoints" / "last.ckpt").groups
+    for name, group in groups.items():
+        bias = f"readouts.{name}.bias"
+        means = torch.tensor(group.targets["robs"].mean)
+        start = (means + torch.log(-torch.expm1(-means))).float()  # the inverse of softplus
+        assert ((half[bias] - start).abs() > 1e-3).all()  # trained away from the means
+        assert (half[bias] - resumed[bias]).abs().max() > 1e-3
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)

@@ -78,8 +78,13 @@ class RecordingsDataset:
         if problems:
             raise DataError(*problems)
         self.groups = tuple(
-            group_of(session.recording, session.split, self._side, (facts_of or {}).get(session.recording.name, {}))
-            for session in self._sessions
+            group_of(
+                session.recording,
+                session.split,
+                self._side,
+                {**_recorded_facts(recording), **(facts_of or {}).get(recording.name, {})},
+            )
+            for recording, session in zip(selected, self._sessions, strict=True)
         )
         self._sources: dict[tuple[str, int], tuple[SessionSource, ...]] = {}
         self._kept: dict[str, Tensor] = {}  # stimuli on the device, by session
@@ -250,6 +255,11 @@ class RecordingsDataset:
     def _bounds(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         stretches = self._stretches(index)
         return stretches.start, stretches.stop
+
+
+def _recorded_facts(recording: Recording) -> dict[str, Any]:
+    """What a trained model has to know of a recording as it was before it was prepared."""
+    return {} if recording.behavior is None else {"behavior_names": list(recording.behavior_names)}
 
 
 def _training_frames(recording: Recording) -> np.ndarray:

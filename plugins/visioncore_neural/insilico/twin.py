@@ -96,6 +96,10 @@ class Twin:
         """Ids of a session's units, in the order of predictions."""
         return response_task(self._group(session))[1].ids
 
+    def behavior_names(self, session: str) -> tuple[str, ...]:
+        """Names of a session's behavior channels as recorded, in the order in which `predict` takes them."""
+        return tuple(self._group(session).facts.get("behavior_names", ()))
+
     def predict(
         self,
         session: str,
@@ -115,7 +119,7 @@ class Twin:
         stim
             (T, C, H, W), oldest first, in the numbers in which the session's stimulus was recorded.
         behavior, eyepos
-            (T, K) and (T, 2), as recorded: needed where the model reads them.
+            (T, K) and (T, 2), as recorded: needed where the model reads them. `behavior_names` says which K they are.
         responses
             (T, N) recorded responses, where the model reads those of earlier frames.
         trial
@@ -238,9 +242,7 @@ class Twin:
             units=ids,
             split=np.full(num, SPLITS["test"], dtype=np.int8),
             behavior=None if behavior is None else np.asarray(behavior),
-            behavior_names=()
-            if behavior is None
-            else tuple(f"channel_{index}" for index in range(np.shape(behavior)[1])),
+            behavior_names=() if behavior is None else self._names_of(session, np.shape(behavior)),
             eyepos=None if eyepos is None else np.asarray(eyepos),
         )
         recording = self._prepared(recording)
@@ -280,6 +282,14 @@ class Twin:
             todo = f"sessions: {', '.join(self.trained.groups)}"
             raise UsageError(Problem(what="the model has no such session", given=repr(session), todo=todo))
         return self.trained.groups[session]
+
+    def _names_of(self, session: str, shape: tuple[int, ...]) -> tuple[str, ...]:
+        """Names of the channels of an array of behavior; preparations choose by them."""
+        names = self.behavior_names(session)
+        if len(shape) != 2 or (names and shape[1] != len(names)):
+            what = f"behavior of this session is (T, {len(names) or 'K'}): {', '.join(names) or 'frames by channels'}"
+            raise UsageError(Problem(where=session, key="behavior", what=what, given=str(shape)))
+        return names or tuple(f"channel_{index}" for index in range(shape[1]))
 
     def _prepared(self, recording: Recording) -> Recording:
         """Apply the run's preparations with the states of the checkpoint."""
