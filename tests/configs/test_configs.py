@@ -34,7 +34,6 @@ ELSEWHERE = {  # what no run file of ours can hold, and the tests that train wit
     "launcher": {"local": "every run that says nothing", "slurm": "tests/clusters", "torchrun": "tests/clusters"},
     "logger": {"wandb": "tests/visioncore_common/test_wandb.py"},  # it starts a service of its own
     "reader": dict.fromkeys(("dset", "folder", "hdf5", "nwb", "sensorium"), "tests/visioncore_neural write files"),
-    "stage": {"visioncore": "tests/visioncore_neural/test_import_checkpoint.py"},  # it stands for imported weights
 }
 
 
