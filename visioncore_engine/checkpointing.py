@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,17 @@ class CheckpointFiles(CheckpointIO):
         path.with_name(path.name + ".sha256").unlink(missing_ok=True)
 
 
+def _name_also(source: Path, target: Path, kept: Future[None]) -> None:
+    """Give a checkpoint a name that somebody asked for; where that fails, it is theirs to say."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        link_checkpoint(source, target)
+    except OSError as error:
+        kept.set_exception(error)
+    else:
+        kept.set_result(None)
+
+
 def _name(step: int) -> str:
     """Name under which the checkpoint of a step is kept."""
     return f"step-{step:09d}.ckpt"
@@ -75,6 +87,13 @@ class CheckpointWriter(pl.Callback):
         self._pending: float | None = None
         self._saved_step = -1
         self._num_scores = 0
+        self._asked: list[tuple[Path, Future[None]]] = []
+
+    def keep(self, path: Path) -> Future[None]:
+        """Give the checkpoint that is being saved a second name; done once it is on disk."""
+        kept: Future[None] = Future()
+        self._asked.append((path, kept))
+        return kept
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Offer to save before a run ends in the middle of a step."""
@@ -166,6 +185,9 @@ class CheckpointWriter(pl.Callback):
         if trainer.is_global_zero:
             best = name is not None and self._best() == name
             self.files.scribe.submit(partial(self._sort, name, best=best, kept=frozenset(self._kept)))
+            asked, self._asked = self._asked, []
+            for path, kept in asked:
+                self.files.scribe.submit(partial(_name_also, self._folder / "last.ckpt", path, kept))
 
     def _sort(self, name: str | None, *, best: bool, kept: frozenset[str]) -> None:
         """Give the checkpoint just written its names, and remove those that are no longer kept."""

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import timedelta
+from functools import partial
 
 import pytorch_lightning as pl
 import torch
@@ -26,6 +27,7 @@ from visioncore_engine.errors import ConfigError, Problem
 from visioncore_engine.folder import RunFolder
 from visioncore_engine.guard import vet_callbacks, vet_state
 from visioncore_engine.launch import Place
+from visioncore_engine.launch.entry import command_beside
 from visioncore_engine.options import OptimizerOptions
 from visioncore_engine.pulse import Pulse
 from visioncore_engine.sinks import Sinks
@@ -118,6 +120,7 @@ def build_trainer(
         Where a callback, or a state, would fail only later.
     """
     options, checkpoint = resolved.run.trainer, resolved.run.checkpoint
+    writer = CheckpointWriter(checkpoint, folder.checkpoints)
     facts = CallbackFacts(
         folder.path,
         checkpoint.monitor,
@@ -126,6 +129,8 @@ def build_trainer(
         parts.steps_per_epoch,
         heartbeat=watchdog.beat,
         sampler=parts.sampler,
+        keep_checkpoint=writer.keep,
+        command=partial(command_beside, resolved.registry),
     )
     chosen: list[pl.Callback] = [choice.build(facts) for choice in resolved.run.callbacks]
     vet_callbacks(resolved, chosen)
@@ -133,7 +138,6 @@ def build_trainer(
         vet_state(resolved, "scheduler", resolved.run.scheduler, parts.scheduler.state)
     vet_state(resolved, "data", resolved.run.data, parts.dataset.state)
     # The writer comes first: what it saves at the start of a step is the state before any callback saw that step.
-    writer = CheckpointWriter(checkpoint, folder.checkpoints)
     own: list[pl.Callback] = [writer, Pulse(watchdog)]
     if not quiet:
         own.append(ProgressDisplay(parts.total_steps, checkpoint.monitor))

@@ -73,7 +73,10 @@ CASES = (
     Case(
         "callback",
         "model_logging",
-        inert=dict.fromkeys(("every", "num_units"), "the scene's model has no kernels in time and no masks to draw"),
+        inert={
+            **dict.fromkeys(("every", "num_units"), "the scene's model has no kernels in time and no masks to draw"),
+            "wait_minutes": "nothing is evaluated unless `evaluate_every` says so",
+        },
     ),
     Case(
         "callback",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -20,6 +21,11 @@ class CallbackFacts:
     """What a callback is built with. Work that takes longer than `policies.watchdog` calls `heartbeat` now and then.
 
     `sampler` is that of the run; None where a callback is tried without one.
+
+    `keep_checkpoint`, called in `on_save_checkpoint` of the first process, gives the checkpoint that is being saved a
+    second name, in any folder of the same file system; the future is done once it is on disk under that name, and holds
+    the error where it could not be named so. `command` makes of the words of a ``visioncore`` command what starts it in
+    a process beside this one, with the run's plugins and low priority; on Linux it is killed when this process ends.
     """
 
     run_dir: Path
@@ -29,6 +35,8 @@ class CallbackFacts:
     steps_per_epoch: int
     heartbeat: Callable[[], None] = lambda: None
     sampler: Sampler | None = None
+    keep_checkpoint: Callable[[Path], Future[None]] = lambda _: Future()
+    command: Callable[..., Sequence[str]] = lambda *words: words
 
 
 @runtime_checkable

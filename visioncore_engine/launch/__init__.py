@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from visioncore_engine.launch.contract import RUN_DIR_VARIABLE, Job, Launcher, LauncherFacts, Place
-from visioncore_engine.launch.local import LocalLauncher
+from visioncore_engine.launch.local import LocalLauncher, end_with
 
-__all__ = ["RUN_DIR_VARIABLE", "Job", "Launcher", "LauncherFacts", "LocalLauncher", "Place"]
+__all__ = ["RUN_DIR_VARIABLE", "Job", "Launcher", "LauncherFacts", "LocalLauncher", "Place", "end_with"]

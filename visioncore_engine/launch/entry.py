@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from visioncore_engine.launch.local import LocalLauncher
 from visioncore_engine.registry import Registry
 from visioncore_engine.secrets import SECRETS_VARIABLE
 
-__all__ = ["Entry", "begin", "enter", "train_command"]
+__all__ = ["Entry", "begin", "command_beside", "enter", "train_command"]
 
 _MAIN = "from visioncore_engine.cli import main; raise SystemExit(main())"
 
@@ -136,10 +137,21 @@ def _choose(resolved: Resolved, *, resume: bool, restarted: bool) -> Path:
 
 def train_command(run_file: Path, registry: Registry, flags: Sequence[str]) -> tuple[str, ...]:
     """Command that trains a resolved run in a process of its own, with the same plugins."""
-    plugins = []
+    return (sys.executable, "-c", _MAIN, "train", str(run_file.resolve()), *_plugins(registry), *flags)
+
+
+def command_beside(registry: Registry, *words: str) -> tuple[str, ...]:
+    """Command of ``visioncore`` for a process beside this one: same plugins, low priority, gone when this one is."""
+    first = f"import os; from visioncore_engine.launch import end_with; end_with({os.getpid()}, {int(signal.SIGKILL)})"
+    return (sys.executable, "-c", f"{first}; os.nice(10); {_MAIN}", *words, *_plugins(registry))
+
+
+def _plugins(registry: Registry) -> list[str]:
+    """Flags that choose the same plugins."""
+    flags = []
     for plugin in registry.plugins:
         if plugin.status == "blocked":
-            plugins += ["--block", plugin.name]
+            flags += ["--block", plugin.name]
         elif not plugin.distribution and plugin.source:
-            plugins += ["--plugin", plugin.source]
-    return (sys.executable, "-c", _MAIN, "train", str(run_file.resolve()), *plugins, *flags)
+            flags += ["--plugin", plugin.source]
+    return flags

@@ -16,7 +16,7 @@ from pathlib import Path
 from visioncore_engine.errors import ConfigError, EngineError, Hung, Problem, RunError, Stopped, StorageError, UserError
 from visioncore_engine.launch.contract import RUN_DIR_VARIABLE, Job, LauncherFacts, Place
 
-__all__ = ["LocalLauncher"]
+__all__ = ["LocalLauncher", "end_with"]
 
 _POLL_SECONDS = 0.1
 _PARENT_VARIABLE = "VISIONCORE_LAUNCHER_PID"
@@ -98,11 +98,17 @@ def _place(environment: Mapping[str, str]) -> Place:
 
 def _end_with_the_launcher(environment: Mapping[str, str]) -> None:
     """Let this process get SIGTERM, and so save and stop, when its launcher is gone: nobody would end it."""
-    if sys.platform != "linux" or _PARENT_VARIABLE not in environment:
+    if _PARENT_VARIABLE in environment:
+        end_with(int(environment[_PARENT_VARIABLE]), signal.SIGTERM)
+
+
+def end_with(parent: int, number: int) -> None:
+    """Let this process get a signal when the thread of its parent that started it is gone; on Linux only."""
+    if sys.platform != "linux":
         return
-    ctypes.CDLL(None).prctl(_SIGNAL_OF_PARENTS_DEATH, signal.SIGTERM, 0, 0, 0)
-    if os.getppid() != int(environment[_PARENT_VARIABLE]):
-        os.kill(os.getpid(), signal.SIGTERM)  # it was gone before
+    ctypes.CDLL(None).prctl(_SIGNAL_OF_PARENTS_DEATH, number, 0, 0, 0)
+    if os.getppid() != parent:
+        os.kill(os.getpid(), number)  # it was gone before
 
 
 def _refuse_strangers(environment: Mapping[str, str]) -> None:
