@@ -38,7 +38,7 @@ test-engine: setup  ## the engine's own tests in a copy of the tree without any 
 	.ci/test-engine $(BIN)/python
 
 smoke: setup  ## what is slow and a reader would do: train every run file for two steps, follow every page
-	$(PYTEST) -n 2 -m slow tests/configs tests/docs tests/example_lab tests/new_plugin
+	$(PYTEST) -n 2 -m 'slow and not rest' tests/configs tests/docs tests/example_lab tests/new_plugin
 
 lint: setup  ## style, types and the order of imports
 	$(BIN)/ruff check

@@ -69,6 +69,10 @@ def run_files():
             # Twenty ways to say nearly the same thing: most of them wait for `make smoke`.
             variant = path.stem.startswith(("resnet_", "dense_")) or path.parent.name in ("launch", "components")
             slow = [pytest.mark.slow] * variant
+            # Ways to launch one model differ in numbers; two have parts of their own.
+            slow += [pytest.mark.rest] * (
+                path.parent.name == "launch" and path.stem not in ("warm_restarts", "defaults")
+            )
             yield pytest.param(path, id="-".join(path.relative_to(CONFIGS).with_suffix("").parts), marks=slow)
 
 

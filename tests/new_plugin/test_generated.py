@@ -68,6 +68,7 @@ def test_generate_install_test_list_and_train_offline(kind, clean):
 
 
 @pytest.mark.slow
+@pytest.mark.rest
 @pytest.mark.timeout(600)
 def test_the_tests_of_every_kind_pass(clean):
     for kind in KINDS:
