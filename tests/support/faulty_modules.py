@@ -212,8 +212,8 @@ class ColumnsMixed(Gaussian):
     """Windows are normalised over units instead of pixels: one unit's window depends on the others'."""
 
     def mask(self):
-        dx = self._x[None, None, :] - self.mean[:, 0, None, None]
-        dy = self._y[None, :, None] - self.mean[:, 1, None, None]
+        dx = self.x[None, None, :] - self.mean[:, 0, None, None]
+        dy = self.y[None, :, None] - self.mean[:, 1, None, None]
         distance = (dx / self.std[:, 0, None, None]) ** 2 + (dy / self.std[:, 1, None, None]) ** 2
         return (-distance / 2).softmax(dim=0)
 

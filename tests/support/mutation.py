@@ -27,7 +27,10 @@ LIMIT = 60  # seconds that the checks of one mutant may take
 MOST = 2  # mutants of one component by one rule
 ONCE = ("move the process", "draw when built")  # alike for all components
 CHANGED = (ast.AnnAssign, ast.Assign, ast.Attribute, ast.Call, ast.For, ast.FunctionDef, ast.Return)
-INHERITED = ("regularizer",)  # kinds whose components are changed in what they inherit from another module, too
+INHERITED = (
+    "readout",
+    "regularizer",
+)  # kinds whose components are changed in what they inherit from another module, too
 LAST = ("cost_is_that_of_a_batch", "plan_goes_beyond_16_million_windows", "resume_leaves_no_trace")  # they take longest
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 import toy_plugin
 
 from visioncore_engine import evaluate, resolve, train
+from visioncore_engine.checkpoint import read_checkpoint
 
 RUN = """
 data: {name: toy, num_groups: 2}
@@ -17,6 +16,7 @@ model: toy_linear
 loss: toy_squared
 metrics: [toy_error]
 optimizer: {name: toy_adamw, lr: 0.01}
+loggers: [toy_memory]
 checkpoint: {monitor: val/toy_error}
 trainer: {max_epochs: 1}
 run: {dir: run}
@@ -50,8 +50,7 @@ def test_a_transform_that_is_not_for_training_only_is_part_of_every_score(tmp_pa
     (tmp_path / "tenfold_plugin.py").write_text(PLUGIN)
     resolved = resolve(["run.yaml"], plugin_files=[toy_plugin.__file__, "tenfold_plugin.py"])
     train(resolved, quiet=True)
-    rows = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
-    (validated,) = (row["val/toy_error"] for row in rows if "val/toy_error" in row)
+    validated = read_checkpoint("run/checkpoints/last.ckpt")["visioncore"]["scores"]["val/toy_error"]
     scored = evaluate("run", resolved=resolved, checkpoint="last")["validation"]["toy_error"].scalars["toy_error"]
     assert scored == pytest.approx(validated, rel=1e-6)
     monkeypatch.setattr("visioncore_engine.evaluation.build_transforms", lambda *_: ())

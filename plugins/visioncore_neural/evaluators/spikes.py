@@ -43,9 +43,10 @@ class SpikeTriggeredAverage:
     """
 
     def __init__(self, options: SpikeTriggeredAverageOptions, facts: EvaluatorFacts) -> None:
-        self._options, self._groups = options, facts.groups
-        what = "average" if options.of == "frames" else "energy"
-        self._name = f"spike_triggered_{what}{'' if options.whiten is None else '_whitened'}"
+        self._num_lags, self._ridge, self._groups = options.num_lags, options.whiten, facts.groups
+        self._of_energy = options.of == "energy"
+        what = "energy" if self._of_energy else "average"
+        self._name = f"spike_triggered_{what}{'' if self._ridge is None else '_whitened'}"
 
     def evaluate(self, evaluation: Evaluation) -> Result:
         """Average.
@@ -64,7 +65,7 @@ class SpikeTriggeredAverage:
                 continue
             trace = predicted_trace(evaluation, group)
             stim = self._averaged(recording.values("stim", slice(None)).reshape(recording.num_frames, -1), trace.frames)
-            trial, options = np.asarray(recording.trial), self._options
+            trial = np.asarray(recording.trial)
             pair = [
                 spike_triggered(
                     stim,
@@ -72,8 +73,8 @@ class SpikeTriggeredAverage:
                     trace.frames,
                     np.nan_to_num(values),
                     trace.valid,
-                    num_lags=options.num_lags,
-                    ridge=options.whiten,
+                    num_lags=self._num_lags,
+                    ridge=self._ridge,
                 )
                 for values in (trace.responses, trace.rates)
             ]
@@ -93,11 +94,11 @@ class SpikeTriggeredAverage:
 
     def _averaged(self, stim: np.ndarray, frames: np.ndarray) -> np.ndarray:
         """Frames, or their energies, (T, P)."""
-        if self._options.of == "frames":
+        if not self._of_energy:
             return stim
-        if self._options.whiten is None:
+        if self._ridge is None:
             return np.asarray((stim - stim[frames].mean(0, dtype=np.float64)) ** 2)
-        return decorrelated(stim, frames, self._options.whiten) ** 2
+        return decorrelated(stim, frames, self._ridge) ** 2
 
 
 def _lag_rows(group: GroupSpec, averages: list[np.ndarray], scores: list[np.ndarray]) -> list[dict[str, Any]]:
