@@ -457,12 +457,7 @@ CASES: tuple[Case, ...] = (
     Case("stage", "resnet3d", options={**CONVOLUTION, "channels": [4, 2, 2]}, variants=RESIDUAL),
     Case("stage", "densenet3d", options={**CONVOLUTION, "channels": [4, 2, 2]}, variants={**LAYERS, **POOLS}),
     Case("stage", "learnable_temporal", variants=KERNELS),
-    Case(
-        "stage",
-        "conv_gru",
-        variants={"steps": Given(1, compat="visioncore", steps=3)},
-        inert={"compat": OLD_UNIT["compat"]},
-    ),
+    Case("stage", "conv_gru", inert=OLD_UNIT),
     Case(
         "stage",
         "visioncore",

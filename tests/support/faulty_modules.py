@@ -13,11 +13,14 @@ from visioncore_neural.adapters.affine import Affine
 from visioncore_neural.models.encoder import Encoder
 from visioncore_neural.modulators.concat import Concat
 from visioncore_neural.modulators.film import Film
+from visioncore_neural.readouts.factorized import Factorized
 from visioncore_neural.readouts.gaussian import Gaussian
 from visioncore_neural.readouts.pooled import Pooled
 from visioncore_neural.stages.conv3d import Conv3d
 from visioncore_neural.stages.conv_gru import ConvGRU
+from visioncore_neural.stages.densenet3d import Densenet3d
 from visioncore_neural.stages.learnable_temporal import LearnableTemporal
+from visioncore_neural.stages.old_core import OldCore
 from visioncore_neural.stages.resnet3d import Resnet3d
 
 
@@ -216,6 +219,60 @@ class ColumnsMixed(Gaussian):
         dy = self.y[None, :, None] - self.mean[:, 1, None, None]
         distance = (dx / self.std[:, 0, None, None]) ** 2 + (dy / self.std[:, 1, None, None]) ** 2
         return (-distance / 2).softmax(dim=0)
+
+
+class OneForAll(Gaussian):
+    """Read together, all recordings are read by the first one's readout."""
+
+    @classmethod
+    def together(cls, readouts, features, sizes):
+        return Gaussian.together([readouts[0]] * len(readouts), features, sizes)
+
+
+class EqualSharesOnly(Gaussian):
+    """Read together, every recording gets as many windows as another."""
+
+    @classmethod
+    def together(cls, readouts, features, sizes):
+        return Gaussian.together(readouts, features, [len(features) // len(sizes)] * len(sizes))
+
+
+class WindowsDetached(Gaussian):
+    """Read together, features get no gradient."""
+
+    @classmethod
+    def together(cls, readouts, features, sizes):
+        return Gaussian.together(readouts, features.detach(), sizes)
+
+
+class MasksOverTheBatch(Factorized):
+    """Features are normalised over the windows of the batch: what is predicted depends on who came along."""
+
+    def forward(self, features):
+        return super().forward(features - features.mean(dim=0, keepdim=True))
+
+
+class HistoryOfOneWindow(OldCore):
+    """Says that it needs no earlier frames, as a model does whose windows come cut already."""
+
+    def __init__(self, options, facts):
+        super().__init__(options, facts)
+        self.history -= 1
+
+
+class WindowsLeaned(OldCore):
+    """Statistics of all windows of the batch, where those of one were meant."""
+
+    def forward(self, features):
+        output = super().forward(features)
+        return output / (output.square().mean() + 1e-5).sqrt()
+
+
+class DenseOverTime(Densenet3d):
+    """Normalises over all frames of a window: a prediction depends on the window's length."""
+
+    def forward(self, features):
+        return nn.functional.group_norm(super().forward(features), 1)
 
 
 class HeadsByPosition(Encoder):

@@ -41,8 +41,29 @@ SURVIVORS: dict[str, str] = {
         )
     },
     "callback:model_logging: sum in single precision: mask()[:num_units].double()": f"{_THE_SAME} to seven digits",
-    "callback:model_logging: take the first only: for (name, rows) in pictures.items()": "the scene's model "
+    "callback:model_logging: take the first only: for (name, part) in model.named_modules()": "the scene's model "
     "has nothing to draw; tests/visioncore_neural/test_model_logging.py does",
+    **{
+        f"callback:model_logging: {fault}": "the scene evaluates no snapshot; tests/visioncore_neural/test_snapshots.py"
+        for fault in (
+            "ignore an option: self._options.evaluate_every",
+            "forget a part of the state: if self.snapshots is not None: self.snapshots.restore(state_",
+            "take the first only: for logger in trainer.loggers",
+        )
+    },
+    "logger:tensorboard: take the first only: for (name, path) in pictures.items()": "what an event file holds only "
+    "its reader knows; tests/visioncore_common/test_loggers.py reads it",
+    **{
+        f"stage:visioncore: {fault}: return output": "inside a window any order is lawful; "
+        "tests/visioncore_neural/test_import_checkpoint.py compares with the formulas"
+        for fault in ("shift by one", "newest first")
+    },
+    **{
+        f"stage:conv_gru: {fault}: return torch.unflatten(self._last_state(self.inputs(runs)), ": "only "
+        "imported weights go there; tests/visioncore_neural/test_import_checkpoint.py compares with the formulas"
+        for fault in ("shift by one", "newest first", "mix the examples", "cut the gradient")
+    },
+    "evaluator:spike_triggered_average: sum in single precision: np.float64": f"{_THE_SAME} to seven digits",
     "evaluator:grating_tuning: sum in single precision: np.float64": f"{_THE_SAME} to seven digits",
     "evaluator:grating_tuning: sum in single precision: np.float64 (again)": f"{_THE_SAME} to seven digits",
     "evaluator:grating_tuning: take the first only: for (name, size) in group.side.items()": (
@@ -58,17 +79,6 @@ SURVIVORS: dict[str, str] = {
         f"{_THE_SAME} to seven digits"
     ),
     "loss:negative_binomial: sum in single precision: counts.double()": f"{_THE_SAME}: counts below 2^24 are exact",
-    "modulator:conv_gru: ignore an option: options.compat": "the other half of the option still acts",
-    **{
-        f"regularizer:group_lasso: {fault}": "the case is of filters; tests/visioncore_common/"
-        "test_regularizers.py holds the groups of other kinds to NumPy and to finite differences"
-        for fault in (
-            "change what it is given: of(parameter)",
-            "cut the gradient: return self._norms(parameter).sum() * self._factor(parameter",
-            "take the first only: for (name, parameter) in parameters.items()",
-            "take the first only: for names in alike.values()",
-        )
-    },
     "regularizer:laplacian: take the first only: for axis in self._axes": "the scene bends weights along one axis; "
     "the tests of visioncore_common bend them along two",
     "sampler:contrast_weighted: take the first only: for group in np.unique(groups)": "what is told of a curriculum no "

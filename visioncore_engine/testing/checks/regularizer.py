@@ -16,6 +16,7 @@ from visioncore_engine.testing.case import Case
 from visioncore_engine.testing.checking import check
 from visioncore_engine.testing.observed import difference
 from visioncore_engine.testing.scenes.regularizer import gradients, weights
+from visioncore_engine.testing.settings import in_every_setting
 
 __all__ = [
     "closed_gradients_are_those_of_the_penalty",
@@ -59,6 +60,7 @@ def penalty_is_a_scalar_of_their_dtype(case: Case) -> None:
 
 
 @check("regularizer")
+@in_every_setting
 def gradient_equals_finite_differences(case: Case) -> None:
     """The gradient of the penalty is the slope of its value, along any direction."""
     built: Regularizer = case.build()
@@ -81,6 +83,7 @@ def gradient_equals_finite_differences(case: Case) -> None:
 
 
 @check("regularizer")
+@in_every_setting
 def closed_gradients_are_those_of_the_penalty(case: Case) -> None:
     """Where it adds its gradient itself, it adds strength times the gradient of its penalty, at 0 too."""
     built: Regularizer = case.build()
@@ -112,6 +115,7 @@ def gradient_of_zeros_is_finite(case: Case) -> None:
 
 
 @check("regularizer")
+@in_every_setting
 def penalty_moves_nothing(case: Case) -> None:
     """Asking for the penalty changes no parameter and writes no gradient."""
     built: Regularizer = case.build()
@@ -130,6 +134,7 @@ def penalty_twice_is_the_same(case: Case) -> None:
 
 
 @check("regularizer")
+@in_every_setting
 def only_given_parameters_count(case: Case) -> None:
     """A step that leaves parameters untouched leaves them out: the penalty is that of what it is given."""
     scene = case.scene_of()
