@@ -38,23 +38,7 @@ class FrameRMSNorm(nn.Module):
     (Zhang & Sennrich, NeurIPS 2019.) ``x / sqrt(mean(x^2) + eps) * weight + bias``.
     """
 
-    def __init__(self, num_channels: int, eps: float = 1e-5) -> None:
-        super().__init__()
-        self._eps = eps
-        self.weight = nn.Parameter(torch.ones(num_channels))
-        self.bias = nn.Parameter(torch.zeros(num_channels))
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Normalise."""
-        scale = (features.square().mean(dim=(1, 3, 4), keepdim=True) + self._eps).rsqrt()
-        return features * scale * _per_channel(self.weight) + _per_channel(self.bias)
-
-
-class PixelRMSNorm(nn.Module):
-    """Every pixel of every frame divided by the root mean square of its channels, then scaled per channel.
-
-    (Zhang & Sennrich, NeurIPS 2019.) ``x / sqrt(mean(x^2) + eps) * weight + bias``.
-    """
+    over: tuple[int, ...] = (1, 3, 4)  # axes of the mean
 
     def __init__(self, num_channels: int, eps: float = 1e-5) -> None:
         super().__init__()
@@ -64,8 +48,14 @@ class PixelRMSNorm(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Normalise."""
-        scale = (features.square().mean(dim=1, keepdim=True) + self._eps).rsqrt()
+        scale = (features.square().mean(dim=self.over, keepdim=True) + self._eps).rsqrt()
         return features * scale * _per_channel(self.weight) + _per_channel(self.bias)
+
+
+class PixelRMSNorm(FrameRMSNorm):
+    """Every pixel of every frame divided by the root mean square of its channels, then scaled per channel."""
+
+    over = (1,)
 
 
 class PixelLayerNorm(PixelRMSNorm):
