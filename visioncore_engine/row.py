@@ -52,14 +52,17 @@ def _mean(row: Sequence[float]) -> float:
 
 
 def _numbers(tracked: Mapping[str, Sequence[Tensor | float]]) -> dict[str, list[float]]:
-    """Tracked values as numbers; tensors of one dtype and device are read together."""
-    alike: dict[tuple[torch.dtype, torch.device], list[Tensor]] = {}
+    """Tracked values as numbers; tensors of one dtype on one device are read together."""
+    far: dict[tuple[torch.dtype, torch.device], list[Tensor]] = {}
     for row in tracked.values():
         for value in row:
-            if isinstance(value, Tensor):
-                alike.setdefault((value.dtype, value.device), []).append(value.reshape(()))
-    read = {kind: iter(torch.stack(values).tolist()) for kind, values in alike.items()}
-    return {
-        name: [next(read[value.dtype, value.device]) if isinstance(value, Tensor) else float(value) for value in row]
-        for name, row in tracked.items()
-    }
+            if isinstance(value, Tensor) and not value.is_cpu:
+                far.setdefault((value.dtype, value.device), []).append(value.reshape(()))
+    read = {kind: iter(torch.stack(values).tolist()) for kind, values in far.items()}
+
+    def number(value: Tensor | float) -> float:
+        if isinstance(value, Tensor) and not value.is_cpu:
+            return float(next(read[value.dtype, value.device]))
+        return float(value)  # what lies in the host's memory is there already
+
+    return {name: [number(value) for value in row] for name, row in tracked.items()}
