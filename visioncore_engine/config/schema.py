@@ -11,11 +11,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
+from math import isfinite
 from typing import Any
 
 from pydantic import BaseModel
 from pydantic.errors import PydanticInvalidForJsonSchema
-from pydantic.json_schema import JsonSchemaMode, models_json_schema
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json_schema
 
 from visioncore_engine.component import KINDS
 from visioncore_engine.config.classes import options_class
@@ -60,13 +61,13 @@ def schema(registry: Registry) -> tuple[dict[str, Any], tuple[Problem, ...]]:
             models[entry] = options_class(entry)
         except PluginError as error:
             problems += error.problems
-        else:
-            problem = _unsayable(entry, models[entry])
-            if problem is not None:
-                del models[entry]
-                problems.append(problem)
-    inputs: list[type[BaseModel]] = list(dict.fromkeys([RunConfig, *models.values()]))
-    references, combined = models_json_schema([(model, _MODE) for model in inputs], ref_template="#/$defs/{model}")
+    try:
+        references, combined = _combined(models.values())
+    except PydanticInvalidForJsonSchema:  # asked one by one only then: it takes as long again
+        unsayable = {entry: problem for entry, model in models.items() if (problem := _unsayable(entry, model))}
+        problems += unsayable.values()
+        models = {entry: model for entry, model in models.items() if entry not in unsayable}
+        references, combined = _combined(models.values())
     definitions = {name: _loosen(definition) for name, definition in combined.get("$defs", {}).items()}
 
     def shape(model: type[BaseModel]) -> dict[str, Any]:
@@ -93,6 +94,22 @@ def schema(registry: Registry) -> tuple[dict[str, Any], tuple[Problem, ...]]:
         "properties": {"extends": extends, **top["properties"]},
         "$defs": _reachable(top, definitions),
     }, tuple(problems)
+
+
+class _Generator(GenerateJsonSchema):
+    def encode_default(self, dft: Any) -> Any:
+        # pydantic builds a serializer for each default, which takes half as long as everything else.
+        if dft is None or type(dft) in (bool, int, str) or (type(dft) is float and isfinite(dft)):
+            return dft
+        return super().encode_default(dft)
+
+
+def _combined(models: Iterable[type[BaseModel]]) -> tuple[dict[Any, dict[str, Any]], dict[str, Any]]:
+    """Return the reference of each class, that of run files among them, and all definitions."""
+    inputs: list[type[BaseModel]] = list(dict.fromkeys([RunConfig, *models]))
+    return models_json_schema(
+        [(model, _MODE) for model in inputs], ref_template="#/$defs/{model}", schema_generator=_Generator
+    )
 
 
 def _unsayable(entry: Entry, model: type[BaseModel]) -> Problem | None:
