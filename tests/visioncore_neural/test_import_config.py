@@ -8,11 +8,13 @@ import shlex
 
 import pytest
 import yaml
+from old_zoo import ZOO
 
 from visioncore_engine import resolve
 from visioncore_engine.cli import main
 from visioncore_engine.errors import UsageError
 from visioncore_neural.imports.config import import_run
+from visioncore_neural.imports.weights import model_of_weights
 from visioncore_neural.options.readout import GaussianOptions
 
 MODEL = yaml.safe_load("""
@@ -307,3 +309,28 @@ def test_the_command_writes_a_run_file_and_says_what_became_of_every_key(tmp_pat
     assert main(["check", str(out), "--no-data"]) == 0
     assert main(["import-config", "--from", "visioncore", *files, "--", "--batch_sise", "3"]) == 2
     assert "did you mean '--batch_size'?" in capsys.readouterr().err
+
+
+def test_a_run_for_old_weights_has_the_model_that_takes_them_and_no_penalties(tmp_path, capsys):
+    old = ZOO["resnet_concat_convgru"]
+    files = {"m": {**old, "regularization": [{"name": "l1", "type": "l1", "lambda": 1e-7}]}, "d": DATASETS}
+    for name, content in files.items():
+        (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(content))
+    out = tmp_path / "run.yaml"
+    words = ["import-config", "--from", "visioncore", "--for-weights", "-o", str(out)]
+    assert main([*words, str(tmp_path / "m.yaml"), str(tmp_path / "d.yaml")]) == 0
+    assert "regularization: the run is for weights that have been trained" in capsys.readouterr().out
+    run = yaml.safe_load(out.read_text())
+    assert run["model"] == model_of_weights(old, len(DATASETS["keys_lags"]["stim"]))
+    assert "regularizers" not in run
+    assert main(["check", str(out), "--no-data"]) == 0
+
+
+def test_a_model_whose_weights_cannot_be_carried_over_is_told_by_its_file(tmp_path, capsys):
+    model, datasets = tmp_path / "m.yaml", tmp_path / "d.yaml"
+    model.write_text(yaml.safe_dump(MODEL))
+    datasets.write_text(yaml.safe_dump(DATASETS))
+    assert main(["import-config", "--from", "visioncore", "--for-weights", str(model), str(datasets)]) == 2
+    shown = capsys.readouterr().err
+    assert str(model) in shown
+    assert "depthwise" in shown

@@ -23,6 +23,9 @@ def build(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], int
     """
     parser.add_argument("--from", dest="system", choices=["visioncore"], required=True, help="whose files they are")
     parser.add_argument("-o", "--out", type=Path, help="run file to write; by default it is printed")
+    parser.add_argument(
+        "--for-weights", action="store_true", help="a model that takes old weights, for `visioncore import-checkpoint`"
+    )
     parser.add_argument("model", metavar="MODEL", type=Path, help="file of the model")
     parser.add_argument("datasets", metavar="DATASETS", type=Path, help="file of the datasets")
     parser.add_argument("flags", metavar="-- FLAGS", nargs=argparse.REMAINDER, help="its command line, without script")
@@ -43,7 +46,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from visioncore_neural.imports.config import import_visioncore
 
     words = [word for place, word in enumerate(arguments.flags) if place or word != "--"]  # versions of Python differ
-    run, ledger = import_visioncore(arguments.model, arguments.datasets, words)
+    run, ledger = import_visioncore(arguments.model, arguments.datasets, words, for_weights=arguments.for_weights)
     resolve(run)  # what is written is a run file that `check` accepts
     text = yaml.safe_dump(run, sort_keys=False, allow_unicode=True)
     if arguments.out is None:
