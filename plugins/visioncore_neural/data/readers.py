@@ -19,7 +19,7 @@ from visioncore_neural.recording import Recording
 if TYPE_CHECKING:
     from visioncore_engine.contracts import ReaderFacts
 
-__all__ = ["Folder", "Hdf5", "Npz"]
+__all__ = ["Archive", "Folder", "Hdf5", "Npz"]
 
 _ATTRIBUTES = ("dt", "name", "subject", "degrees_per_pixel", "stim_sha256")
 _PER_FRAME = ("stim", "robs", "valid", "trial", "split", "behavior", "eyepos", "repeat_frame", "repeat_trial")
@@ -49,8 +49,8 @@ class Folder:
     headers = read
 
 
-class Npz:
-    """NumPy archives (``.npz``), read into memory. Convert what you read often.
+class Archive:
+    """A file of named arrays, read into memory. Convert what you read often.
 
     Parameters
     ----------
@@ -58,12 +58,14 @@ class Npz:
         Names and axes, and the path.
     """
 
+    suffixes: tuple[str, ...] = ()
+
     def __init__(self, options: ArchiveOptions, facts: ReaderFacts) -> None:
         self._options, self._path = options, facts.path
 
     def accepts(self) -> bool:
-        """Whether the path looks like an archive."""
-        return self._path.suffix == ".npz"
+        """Whether the path looks like such a file."""
+        return self._path.suffix in self.suffixes
 
     def read(self) -> Recording:
         """Read the recording.
@@ -78,10 +80,27 @@ class Npz:
     def headers(self) -> Recording:
         """Read what the arrays are, not their values: a recording whose arrays are all zero. Raises as `read`."""
         arrays = self._complete(self._arrays(self._header), headers=True)
-        return assemble(arrays, _without_repeats(self._options), self._path)
+        # Repeats would be appended, which would need memory for all frames.
+        return assemble(arrays, self._options.model_copy(update={"repeats": False}), self._path)
 
     def _complete(self, arrays: dict[str, np.ndarray], *, headers: bool = False) -> dict[str, np.ndarray]:
         return with_shared_stimulus(arrays, self._options.stimulus, self._path, headers=headers)
+
+    def _arrays(self, get: Callable[[Any, str, str], np.ndarray]) -> dict[str, np.ndarray]:
+        """Open the file, and `get` every array of it that has a name here."""
+        raise NotImplementedError
+
+    def _array(self, file: Any, name: str, key: str) -> np.ndarray:
+        raise NotImplementedError
+
+    def _header(self, file: Any, name: str, key: str) -> np.ndarray:
+        raise NotImplementedError
+
+
+class Npz(Archive):
+    """NumPy archives (``.npz``)."""
+
+    suffixes = (".npz",)
 
     def _arrays(self, get: Callable[[Any, str, str], np.ndarray]) -> dict[str, np.ndarray]:
         must_exist(self._path)
@@ -115,39 +134,10 @@ class Npz:
         return self._array(archive, name, key) if bare is None else bare
 
 
-class Hdf5:
-    """HDF5 files, read into memory; a key may be a path such as ``group/stim``. Convert what you read often.
+class Hdf5(Archive):
+    """HDF5 files; a key may be a path such as ``group/stim``."""
 
-    Parameters
-    ----------
-    options, facts
-        Names and axes, and the path.
-    """
-
-    def __init__(self, options: ArchiveOptions, facts: ReaderFacts) -> None:
-        self._options, self._path = options, facts.path
-
-    def accepts(self) -> bool:
-        """Whether the path looks like an HDF5 file."""
-        return self._path.suffix in (".h5", ".hdf5", ".hdf")
-
-    def read(self) -> Recording:
-        """Read the recording.
-
-        Raises
-        ------
-        DataError
-            For a file that is missing or damaged; and where arrays are missing or do not fit.
-        """
-        return assemble(self._complete(self._arrays(self._array)), self._options, self._path)
-
-    def headers(self) -> Recording:
-        """Read what the arrays are, not their values: a recording whose arrays are all zero. Raises as `read`."""
-        arrays = self._complete(self._arrays(self._header), headers=True)
-        return assemble(arrays, _without_repeats(self._options), self._path)
-
-    def _complete(self, arrays: dict[str, np.ndarray], *, headers: bool = False) -> dict[str, np.ndarray]:
-        return with_shared_stimulus(arrays, self._options.stimulus, self._path, headers=headers)
+    suffixes = (".h5", ".hdf5", ".hdf")
 
     def _arrays(self, get: Callable[[Any, str, str], np.ndarray]) -> dict[str, np.ndarray]:
         import h5py
@@ -200,10 +190,6 @@ def _without_values(name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> 
         return None
     # A mask may be stored as numbers, which would be compared one by one.
     return np.broadcast_to(np.zeros((), dtype=bool if name == "valid" else dtype), shape)
-
-
-def _without_repeats(options: ArchiveOptions) -> ArchiveOptions:
-    return options.model_copy(update={"repeats": False})  # appending them would need memory for all frames
 
 
 def _read_long_header(file: Any) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
