@@ -215,6 +215,7 @@ class TrainingModule(pl.LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Add a batch to every metric."""
+        self._step.begin_pass()
         batch = self.parts.transformed(batch, 0, training=False)
         self._scoring.update(predict(self.model, batch), batch)
 

@@ -172,7 +172,7 @@ def _prepare(resolved: Resolved, entry: Entry, place: Place) -> _Prepared:
     parts = build(resolved, fused=may_fuse(resolved, device), state=state, house=_house(resolved, folder, place))
     if resolved.run.trainer.compile:
         try:
-            compile_parts(parts.model, device)
+            compile_parts(parts.model, device, graphs=resolved.run.trainer.compile == "graphs")
         except ConfigError as error:
             raise error.at(resolved.where("trainer.compile"), "trainer.compile") from error
     housing = parts.housing.plain() if parts.housing else None

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.utils import clip_grads_with_norm_
 
 from visioncore_engine.build import Parts
+from visioncore_engine.compilation import Replays
 from visioncore_engine.contracts import Clock
 from visioncore_engine.data.draws import generator
 from visioncore_engine.data.loader import PlanStep
@@ -60,6 +61,7 @@ class OptimizerStep:
         options = parts.run.optimizer.options
         assert isinstance(options, OptimizerOptions)
         self._clip = options.clip
+        self._replays = Replays(graphs=parts.run.trainer.compile == "graphs")
         self._extra_terms = dict.fromkeys(parts.objective.extra_terms, 0.0)
         self._device, self._rank = torch.device("cpu"), 0
         self._reduction: Reduction
@@ -78,6 +80,10 @@ class OptimizerStep:
         if self._parts.run.trainer.precision.endswith("mixed"):
             self._full_precision = torch.autocast(device.type, enabled=False)
         self._reduction = Reduction(self._parts.model, self._parts.index, self._parts.objective)
+
+    def begin_pass(self) -> None:
+        """Make ready for a forward pass whose outputs outlive none before it."""
+        self._replays.begin()
 
     # -----------------------------------------------------------------------------------------------------------
     # Gradients
@@ -134,9 +140,10 @@ class OptimizerStep:
         wrong: list[str] = []
         objective.at(clock)
         self.auxiliary = dict(self._extra_terms)
-        for micro in step.micros:
+        for number, micro in enumerate(step.micros, start=1):
             if not micro.groups:
                 continue
+            self.begin_pass()
             batch = self._parts.transformed(micro, step.position.epoch, training=True)
             sums = objective.sums(predict(self._parts.model, batch), batch)
             loss = objective.total(sums, weights)
@@ -151,6 +158,8 @@ class OptimizerStep:
                     self.auxiliary[term] += part
             if loss.requires_grad:  # not where all that these groups use is frozen
                 loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+                if number < len(step.micros):
+                    self._replays.keep(self._parameters)
             total = value + (total or 0.0)
         return total, wrong
 

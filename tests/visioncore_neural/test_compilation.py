@@ -8,9 +8,11 @@ import pytest
 import torch
 from neural_models import batch, choice, encoder, recording
 from torch import nn
+from torch._dynamo.backends.common import aot_autograd
 from torch._dynamo.testing import CompileCounterWithBackend
+from torch._functorch.aot_autograd import make_boxed_func
 
-from visioncore_engine import resolve, train
+from visioncore_engine import load, resolve, train
 from visioncore_engine.compilation import compile_parts
 from visioncore_engine.errors import ConfigError
 
@@ -21,6 +23,16 @@ CORE = (
 )
 # Twelve windows, of other recordings and in other shares each time: more ways than torch keeps compiled.
 SHARES = [(12,), (1, 11), (11, 1), (2, 10), (10, 2), (3, 9), (9, 3), (4, 8), (1, 1, 10), (1, 1, 1, 9), (2,) * 6]
+
+SMALL = {
+    "seed": 3,
+    "data": {"name": "synthetic_v1", "num_units": 3, "size": 12, "duration": 30.0, "trial": 3.0, "num_repeats": 2},
+    "sampler": {"name": "shuffled", "batch_size": 150, "batches_per_epoch": 3},
+    "model": {"name": "encoder", "core": [{"name": "conv3d", "channels": [4], "kernel_size": [3, 5, 5]}]},
+    "loss": {"name": "poisson"},
+    "metrics": ["bits_per_spike"],
+    "optimizer": {"name": "adamw", "lr": 0.01},
+}
 
 
 @pytest.fixture(autouse=True)
@@ -62,6 +74,45 @@ def test_more_shapes_than_torch_keeps_are_an_error():
         model(one_more)
 
 
+def replaying(graph, inputs):
+    """Run a graph as a CUDA graph's replay does: what it returns lies where it lay after the replay before."""
+    places = []
+
+    def replay(*arguments):
+        for number, value in enumerate(graph(*arguments)):
+            if number == len(places):
+                places.append(torch.empty_like(value) if isinstance(value, torch.Tensor) else value)
+            if isinstance(value, torch.Tensor):
+                places[number].copy_(value)
+        return [place.detach() if isinstance(place, torch.Tensor) else place for place in places]
+
+    return make_boxed_func(replay)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # torch's compiler uses its own old parts
+def test_gradients_of_a_micro_batch_outlive_the_replay_of_the_next(tmp_path, monkeypatch):
+    def compile_parts_as_graphs(model, device, *, graphs):
+        model.get_submodule("core").compile(
+            backend=aot_autograd(fw_compiler=replaying, bw_compiler=replaying), dynamic=False, fullgraph=True
+        )
+        assert graphs
+
+    monkeypatch.setattr("visioncore_engine.run.compile_parts", compile_parts_as_graphs)
+    weights = []
+    for compiled in (False, "graphs"):
+        run = {**SMALL, "optimizer": {"name": "adamw", "lr": 0.01, "accumulate": 3}}
+        run |= {"trainer": {"max_epochs": 2, "accelerator": "cpu", "precision": "64-true", "compile": compiled}}
+        folder = tmp_path / str(compiled)
+        train(resolve(run | {"run": {"dir": str(folder)}}), quiet=True)
+        weights.append(load(folder / "checkpoints" / "last.ckpt").model.state_dict())
+    torch.testing.assert_close(weights[1], weights[0])
+
+
+def test_graphs_without_a_gpu_are_refused():
+    with pytest.raises(ConfigError, match="CUDA graphs need a GPU"):
+        compile_parts(encoder(SPECS, core=CORE), "cpu", graphs=True)
+
+
 def test_a_model_without_such_parts_is_refused():
     with pytest.raises(ConfigError, match="Linear names no part that can be compiled"):
         compile_parts(nn.Linear(2, 2), "cpu")
@@ -77,20 +128,11 @@ def test_a_machine_without_a_compiler_is_told_so(monkeypatch):
 @pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # torch's compiler uses its own old parts
 @pytest.mark.skipif(not any(map(shutil.which, ("c++", "g++", "clang++"))), reason="compiling needs a C++ compiler")
 def test_a_compiled_training_is_the_plain_one_up_to_rounding(tmp_path):
-    run = {
-        "seed": 3,
-        "data": {"name": "synthetic_v1", "num_units": 3, "size": 12, "duration": 30.0, "trial": 3.0, "num_repeats": 2},
-        "sampler": {"name": "shuffled", "batch_size": 150, "batches_per_epoch": 3},
-        "model": {"name": "encoder", "core": [{"name": "conv3d", "channels": [4], "kernel_size": [3, 5, 5]}]},
-        "loss": {"name": "poisson"},
-        "metrics": ["bits_per_spike"],
-        "optimizer": {"name": "adamw", "lr": 0.01},
-    }
     scores = [
         train(
             resolve(
                 {
-                    **run,
+                    **SMALL,
                     "trainer": {"max_epochs": 2, "accelerator": "cpu", "compile": compiled},
                     "run": {"dir": str(tmp_path / str(compiled))},
                 }

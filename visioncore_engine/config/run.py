@@ -37,10 +37,11 @@ class TrainerOptions(Options):
     )
     check_val_every_n_epoch: int = Field(1, ge=1, description="epochs between two validations")
     log_every_n_steps: int = Field(50, ge=1, description="optimizer steps between two logged training values")
-    compile: bool = Field(
+    compile: bool | Literal["graphs"] = Field(
         False,
         description="compile the parts of the model whose inputs have one shape in all steps (torch.compile), such "
-        "as a shared core: worth it where a run takes hours. Results differ by rounding",
+        "as a shared core: worth it where a run takes hours. Results differ by rounding. `graphs` also records them as "
+        "CUDA graphs, for models whose kernels are short; it needs a GPU",
     )
     matmul_precision: Literal["highest", "high", "medium"] = Field(
         "highest",
