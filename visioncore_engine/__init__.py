@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from visioncore_engine.component import Component
-    from visioncore_engine.config.resolve import resolve
+    from visioncore_engine.config.resolve import resolve, resolve_part
     from visioncore_engine.evaluation import evaluate
     from visioncore_engine.hookspecs import hookimpl
     from visioncore_engine.options import Choice, Options, Slot, choose
@@ -40,6 +40,7 @@ _PUBLIC = {
     "hookimpl": "hookspecs",
     "load": "restore",
     "resolve": "config",
+    "resolve_part": "config",
     "train": "run",
 }
 
@@ -55,6 +56,7 @@ __all__ = [
     "hookimpl",
     "load",
     "resolve",
+    "resolve_part",
     "train",
 ]
 

@@ -82,8 +82,8 @@ def test_convert_takes_names_axes_and_options(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--set", "dt=-1"), "greater than 0"),
-        (("--set", "dtt=1"), "no such option; did you mean 'dt'?"),
+        (("--set", "dt=-1"), "--set: dt: expected a number > 0"),
+        (("--set", "dtt=1"), "--set: dtt: unknown key 'dtt'; did you mean 'dt'?"),
         (("--key", "trial"), "is written key=value"),
         (("--axes", "XY"), "axes"),
         (("--reader", "npx"), "npz"),

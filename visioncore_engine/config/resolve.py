@@ -20,7 +20,7 @@ from visioncore_engine.config.run import RunConfig
 from visioncore_engine.errors import ConfigError, PluginError, Problem, UserError
 from visioncore_engine.registry import Registry, discover
 
-__all__ = ["resolve", "resolve_mapping"]
+__all__ = ["resolve", "resolve_mapping", "resolve_part"]
 
 
 def resolve(
@@ -91,15 +91,29 @@ def resolve_mapping(content: Mapping[str, Any], *, registry: Registry | None = N
         raise type(error)(*(replace(found, where=where) for found in error.problems)) from error
 
 
-def resolve_part(model: type[AnyOptions], content: Source, registry: Registry | None = None) -> AnyOptions:
-    """Resolve a part of a run, or another file: an options class, which may have slots, from a file or plain values.
+def resolve_part(
+    model: type[AnyOptions], content: Source, registry: Registry | None = None, *, sets: Iterable[str] = ()
+) -> AnyOptions:
+    """Resolve a part of a run, or what a command takes: an options class, which may have slots.
+
+    Parameters
+    ----------
+    model
+        The class.
+    content
+        A file, or plain values.
+    registry
+        The plugins to choose from; by default those that are installed.
+    sets
+        ``key=value`` each, laid over it.
 
     Raises
     ------
     ConfigError, PluginError
         With every mistake that was found.
     """
-    composed = compose([content], ())
+    sets = tuple(sets)
+    composed = compose([content] if content or not sets else [], sets)  # what is empty is no place to name
     blocks = Blocks(discover() if registry is None else registry)
     found = blocks.options(model, interpolate(composed.root))
     if found is None:

@@ -81,12 +81,12 @@ def _add_reader(parser: argparse.ArgumentParser, default: str) -> None:
 
 
 def _demo(arguments: argparse.Namespace) -> int:
-    from visioncore_neural.commands.settings import options_of
+    from visioncore_engine import resolve_part
     from visioncore_neural.data.folder import write_session
     from visioncore_neural.options.dataset import SyntheticOptions
     from visioncore_neural.simulation.session import simulate
 
-    options = options_of(SyntheticOptions, arguments.sets)
+    options = resolve_part(SyntheticOptions, {}, sets=arguments.sets)
     seed = arguments.seed if options.seed is None else options.seed
     for index in range(options.num_sessions):
         recording, _ = simulate(options, seed, index)

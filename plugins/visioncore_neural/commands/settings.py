@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from pydantic import ValidationError
-
-from visioncore_engine import discover
+from visioncore_engine import discover, resolve_part
 from visioncore_engine.component import resolve_address
-from visioncore_engine.errors import DataError, Problem, UsageError, nearest
-from visioncore_engine.options import Options
+from visioncore_engine.errors import DataError, Problem, UsageError
 
-__all__ = ["options_of", "reader_of", "sessions_below"]
-
-AnyOptions = TypeVar("AnyOptions", bound=Options)
+__all__ = ["reader_of", "sessions_below"]
 
 
 @dataclass(frozen=True)
@@ -28,35 +22,18 @@ class _ReaderFacts:
     path: Path
 
 
-def options_of(model: type[AnyOptions], sets: Iterable[str], more: Mapping[str, Any] | None = None) -> AnyOptions:
-    """Typed options from ``key=value`` texts.
-
-    Raises
-    ------
-    UsageError
-        With every mistake.
-    """
-    content = dict(more or {})
-    for text in sets:
-        key, value = _pair(text, "--set")
-        content[key] = _value(value)
-    try:
-        return model.model_validate_json(json.dumps(content))
-    except ValidationError as error:
-        raise UsageError(*(_mistake(model, item) for item in error.errors())) from error
-
-
 def reader_of(arguments: argparse.Namespace, path: Path) -> Any:
     """Build the reader that the arguments name, for one file."""
-    entry = discover().find("reader", arguments.reader)
+    registry = discover()
+    entry = registry.find("reader", arguments.reader)
     model = resolve_address(entry.component.options or "visioncore_engine.options:Options", entry.home)
-    more: dict[str, Any] = {}
+    content: dict[str, Any] = {}
     if arguments.key:
         pairs = [_pair(text, "--key") for text in arguments.key]
-        more["keys"] = {ours: theirs or None for ours, theirs in pairs}
+        content["keys"] = {ours: theirs or None for ours, theirs in pairs}
     if arguments.axes is not None:
-        more["axes"] = arguments.axes
-    options = options_of(model, arguments.sets, more)
+        content["axes"] = arguments.axes
+    options = resolve_part(model, content, registry, sets=arguments.sets)
     # Called by its address: `Choice.build` compares what comes back with a contract whose module imports torch.
     return resolve_address(entry.component.build, entry.home)(options, _ReaderFacts(path))
 
@@ -93,20 +70,3 @@ def _pair(text: str, flag: str) -> tuple[str, str]:
     if not equals or not key:
         raise UsageError(Problem(where=flag, what="is written key=value", given=repr(text)))
     return key, value
-
-
-def _value(text: str) -> Any:
-    """JSON where it is JSON, else the text itself."""
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
-
-
-def _mistake(model: type[Options], item: Any) -> Problem:
-    key = ".".join(str(part) for part in item["loc"])
-    if item["type"] == "extra_forbidden":
-        close = nearest(key, model.model_fields)
-        todo = f"did you mean {close!r}?" if close else f"options: {', '.join(model.model_fields)}"
-        return Problem(where="--set", key=key, what="no such option", todo=todo)
-    return Problem(where="--set", key=key, what=str(item["msg"]), given=repr(item["input"]))
