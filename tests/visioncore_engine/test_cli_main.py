@@ -35,6 +35,7 @@ def failing(monkeypatch):
         (errors.RunError("rank 1 is gone"), 70, "run failed: rank 1 is gone"),
         (errors.RunError("run failed: rank 1 is gone"), 70, "run failed: rank 1 is gone"),
         (errors.StorageError("disk full"), 74, "storage failed: disk full"),
+        (PermissionError(13, "No", "a/b.csv"), 74, "storage failed: a/b.csv: cannot be read or written: No"),
         (errors.Stopped("by SIGTERM"), 143, "stopped: by SIGTERM"),
         (KeyboardInterrupt(), 143, "interrupted"),
     ],

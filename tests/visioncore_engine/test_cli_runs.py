@@ -93,7 +93,7 @@ def test_check_says_where_the_schema_is_stale(lab, capsys, tmp_path, site):
 def test_a_schema_that_cannot_be_written_is_a_failure_of_storage(lab, capsys, tmp_path):
     (tmp_path / ".visioncore").write_text("a file where a folder should be")
     assert main(["schema", "--write"]) == 74
-    assert told(capsys)[1].startswith("storage failed: .visioncore/schema.json: cannot be written: ")
+    assert told(capsys)[1].startswith("storage failed: .visioncore: cannot be read or written: ")
 
 
 def test_explain_shows_the_chain_and_what_holds(lab, capsys, tmp_path):

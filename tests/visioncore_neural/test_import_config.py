@@ -316,7 +316,7 @@ def test_a_run_for_old_weights_has_the_model_that_takes_them_and_no_penalties(tm
     files = {"m": {**old, "regularization": [{"name": "l1", "type": "l1", "lambda": 1e-7}]}, "d": DATASETS}
     for name, content in files.items():
         (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(content))
-    out = tmp_path / "run.yaml"
+    out = tmp_path / "new" / "run.yaml"
     words = ["import-config", "--from", "visioncore", "--for-weights", "-o", str(out)]
     assert main([*words, str(tmp_path / "m.yaml"), str(tmp_path / "d.yaml")]) == 0
     assert "regularization: the run is for weights that have been trained" in capsys.readouterr().out

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from visioncore_engine.cli.layout import columns
 from visioncore_engine.cli.parser import Parser
-from visioncore_engine.errors import EngineError, PluginError, Problem, UsageError, UserError, nearest
+from visioncore_engine.errors import EngineError, PluginError, Problem, StorageError, UsageError, UserError, nearest
 
 if TYPE_CHECKING:
     from visioncore_engine.component import Command
@@ -72,7 +72,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         text = str(error)
         text = text if text.startswith(error.label) else f"{error.label}: {text}"
         return _say(text, error.exit_code, debug or error.shows_traceback)
-    except Exception:  # noqa: BLE001 - the outermost frame: whatever is left is a defect, and is shown whole
+    except Exception as error:  # noqa: BLE001 - the outermost frame: whatever is left is a defect, and is shown whole
+        if isinstance(error, OSError) and error.filename is not None:  # commands read and write what they are told to
+            text = f"{StorageError.label}: {error.filename}: cannot be read or written: {error.strerror}"
+            return _say(text, StorageError.exit_code, debug)
         text = "this is a defect of visioncore_engine or of a plugin named above: please report these lines"
         return _say(f"{text}, together with what `visioncore doctor` prints", 1, debug=True)
     return code

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from visioncore_engine.cli.parser import Parser, example
 from visioncore_engine.component import KINDS
-from visioncore_engine.errors import Problem, StorageError, UsageError
+from visioncore_engine.errors import Problem, UsageError
 from visioncore_engine.scaffold import LICENSES, Names, package_files, single_file
 
 __all__ = ["arguments", "run"]
@@ -49,11 +49,8 @@ def run(arguments: argparse.Namespace) -> int:
 def _write(target: Path, paths: dict[str, str]) -> None:
     for path, text in paths.items():
         place = target / path
-        try:
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise StorageError(f"{place}: cannot be written: {error.strerror}") from error
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(text, encoding="utf-8")
 
 
 def _said(names: Names, target: Path, paths: dict[str, str], *, in_repo: bool) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any
 from visioncore_engine.cli.layout import columns, paragraph
 from visioncore_engine.cli.parser import add_plugins, example, registry_of, sets_of
 from visioncore_engine.component import KINDS
-from visioncore_engine.errors import Problem, StorageError, UsageError
+from visioncore_engine.errors import Problem, UsageError
 from visioncore_engine.registry import Entry, Plugin, Registry, to_text
 
 __all__ = ["arguments", "run"]
@@ -76,10 +76,7 @@ def _write_lock(arguments: argparse.Namespace) -> int:
         plugins = [found for found in resolved.registry.plugins if (found.name, found.origin) in used]
     else:
         plugins = [plugin for plugin in registry_of(arguments).plugins if plugin.status == "loaded"]
-    try:
-        path.write_text(to_text(plugins), encoding="utf-8")
-    except OSError as error:
-        raise StorageError(f"{path}: cannot be written: {error.strerror}") from error
+    path.write_text(to_text(plugins), encoding="utf-8")
     print(f"wrote {path}: {', '.join(plugin.name for plugin in plugins)}; a run that requires it says")
     print(f"plugins: {{lock: {path}}}")
     return 0

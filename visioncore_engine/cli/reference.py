@@ -8,7 +8,7 @@ from pathlib import Path
 
 from visioncore_engine.cli.pages import pages
 from visioncore_engine.cli.parser import add_plugins, example, registry_of
-from visioncore_engine.errors import PluginError, Problem, StorageError, UsageError, nearest
+from visioncore_engine.errors import PluginError, Problem, UsageError, nearest
 
 __all__ = ["arguments", "run"]
 
@@ -41,11 +41,8 @@ def run(arguments: argparse.Namespace) -> int:
             raise UsageError(Problem(where=str(folder), what=what, todo=f"write them again: {command}"))
         return 0
     for path, text in texts.items():
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / path).write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise StorageError(f"{folder / path}: cannot be written: {error.strerror}") from error
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text, encoding="utf-8")
     print(f"wrote {len(texts)} pages to {folder}")
     return 0
 

@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 from visioncore_engine.cli.parser import add_plugins, example, registry_of
-from visioncore_engine.errors import StorageError
 
 __all__ = ["FILE", "arguments", "run"]
 
@@ -33,11 +32,8 @@ def run(arguments: argparse.Namespace) -> int:
         print(json.dumps(made, indent=1))
         return 0
     path = Path(FILE)
-    try:
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(json.dumps(made, separators=(",", ":")) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise StorageError(f"{path}: cannot be written: {error.strerror}") from error
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(made, separators=(",", ":")) + "\n", encoding="utf-8")
     print(f"wrote {path}; put this line at the top of a run file (the path is relative to it):")
     print(f"# yaml-language-server: $schema={FILE}")
     return 0

@@ -46,11 +46,14 @@ def build(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], int
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    import sys
+
     from visioncore_neural.legacy.importing import import_checkpoint
 
     with warnings.catch_warnings():
-        # Python hides such warnings from users, whom this one is for.
-        warnings.filterwarnings("default", category=DeprecationWarning, message=".*checkpoints of VisionCore")
+        # Python hides such warnings from users, whom this one is for, and would show them a line of code with it.
+        warnings.filterwarnings("always", category=DeprecationWarning, message=".*checkpoints of VisionCore")
+        warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)  # noqa: T201 - a command
         account = import_checkpoint(
             arguments.checkpoint,
             arguments.run,

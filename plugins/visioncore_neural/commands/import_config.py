@@ -54,6 +54,7 @@ def _run(arguments: argparse.Namespace) -> int:
     elif arguments.out.exists():
         raise UsageError(Problem(where=str(arguments.out), what="exists already", todo="choose another name"))
     else:
+        arguments.out.parent.mkdir(parents=True, exist_ok=True)
         arguments.out.write_text(text, encoding="utf-8")
         print(f"{arguments.out}: written; look at it with `visioncore check {arguments.out} --no-data`")  # noqa: T201 - a command
     for line in ledger.lines():
