@@ -126,6 +126,9 @@ def test_d12_a_pickled_array_is_refused_and_nothing_runs(session, tmp_path):
 def test_no_such_folder(tmp_path):
     with pytest.raises(DataError, match="no such session folder"):
         read_session(tmp_path / "nowhere")
+    (tmp_path / "session.json").write_text("{}")
+    with pytest.raises(DataError, match="is a file; a session is the folder around it"):
+        read_session(tmp_path / "session.json")
 
 
 def test_open_files_are_bounded_however_many_sessions(tmp_path, monkeypatch):

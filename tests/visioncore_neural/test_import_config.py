@@ -12,7 +12,7 @@ from old_zoo import ZOO
 
 from visioncore_engine import resolve
 from visioncore_engine.cli import main
-from visioncore_engine.errors import UsageError
+from visioncore_engine.errors import ConfigError, UsageError
 from visioncore_neural.imports.config import import_run
 from visioncore_neural.imports.weights import model_of_weights
 from visioncore_neural.options.readout import GaussianOptions
@@ -334,3 +334,8 @@ def test_a_model_whose_weights_cannot_be_carried_over_is_told_by_its_file(tmp_pa
     shown = capsys.readouterr().err
     assert str(model) in shown
     assert "depthwise" in shown
+
+
+def test_a_file_of_datasets_without_sessions_is_refused_not_taken_for_all_of_them():
+    with pytest.raises(ConfigError, match="the file of datasets names none"):
+        imported(datasets=MODEL)

@@ -40,7 +40,7 @@ datafilters: {dfs: {ops: [{valid_nlags: {n_lags: 32}}, {missing_pct: {threshold:
 
 def imported(content):
     ledger = Ledger()
-    return data_of(Block(copy.deepcopy(content), "", ledger), None), ledger
+    return data_of(Block({"sessions": ["a_1"], **copy.deepcopy(content)}, "", ledger), None), ledger
 
 
 def accepted(data):

@@ -127,8 +127,10 @@ def read_header(folder: Path) -> dict[str, Any]:
     path = folder / HEADER
     try:
         header = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         what = f"is not a session folder: it has no {HEADER}" if folder.is_dir() else "no such session folder"
+        if folder.is_file():
+            what = "is a file; a session is the folder around it"
         raise DataError(Problem(where=str(folder), what=what)) from None
     except (OSError, ValueError) as error:
         raise DataError(Problem(where=str(path), what=f"cannot be read: {error}")) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from visioncore_engine.errors import ConfigError, Problem
 from visioncore_neural.imports.ledger import Block
 from visioncore_neural.imports.transforms import preparations_of
 
@@ -27,8 +28,16 @@ def data_of(block: Block, sessions: int | None) -> dict[str, Any]:
         The file of datasets.
     sessions
         How many of them are used (`--max_datasets`); None for all.
+
+    Raises
+    ------
+    ConfigError
+        Where it names no session.
     """
     named = [str(name) for name in block.take("sessions", [])]
+    if not named:
+        todo = "give the file that lists them behind that of the model"
+        raise ConfigError(Problem(key="sessions", what="the file of datasets names none", todo=todo))
     used = named if sessions is None else named[:sessions]
     if len(used) < len(named):
         left = len(named) - len(used)
@@ -37,7 +46,7 @@ def data_of(block: Block, sessions: int | None) -> dict[str, Any]:
     fraction = float(block.take("train_val_split", 0.8))
     data: dict[str, Any] = {
         "name": "sessions",
-        "sessions": used or ["*"],
+        "sessions": used,
         "window": {"history": "auto", "length": 1},
         "split": {
             "by": "trials",
