@@ -27,7 +27,16 @@ from visioncore_engine.errors import CheckpointError, Problem, RunError, Storage
 from visioncore_engine.migration import FORMAT, carry_over
 from visioncore_engine.plain import unsafe_parts
 
-__all__ = ["FORMAT", "content_digest", "link_checkpoint", "read_as_written", "read_checkpoint", "write_checkpoint"]
+__all__ = [
+    "FORMAT",
+    "content_digest",
+    "link_checkpoint",
+    "offered_weights",
+    "read_as_written",
+    "read_checkpoint",
+    "trained_weights",
+    "write_checkpoint",
+]
 
 _PARTS: Mapping[str, type] = {
     "run": dict,
@@ -93,9 +102,10 @@ def write_checkpoint(payload: Mapping[str, Any], path: Path, *, keep_previous: b
 
 
 def _refuse_broken(payload: Mapping[str, Any], path: Path) -> None:
-    for name, value in payload.get("state_dict", {}).items():
-        if isinstance(value, Tensor) and value.is_floating_point() and not bool(torch.isfinite(value).all()):
-            raise RunError(f"run failed: {path}: refusing to save non-finite values in {name!r}")
+    for name in _broken(payload):
+        raise RunError(f"run failed: {path}: refusing to save non-finite values in {name}")
+    for name in _homeless(payload):
+        raise RunError(f"run failed: {path}: refusing to offer {name!r}: no weight has this name and shape")
     for place, kind in unsafe_parts(dict(payload)):
         raise RunError(f"run failed: {path}: refusing to save {kind} in {place}, which could not be loaded again")
 
@@ -202,10 +212,47 @@ def read_as_written(path: str | Path) -> dict[str, Any]:
         todo = "upgrade the engine" if later else "the file was changed after it was written"
         raise _refusal(path, f"written in format {written}, this engine reads 1 to {FORMAT}", todo)
     _refuse_incomplete(path, payload)
-    for name, value in payload["state_dict"].items():
-        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
-            raise _refusal(path, f"non-finite values in {name!r}", "use an earlier checkpoint")
+    for name in _broken(payload):
+        raise _refusal(path, f"non-finite values in {name}", "use an earlier checkpoint")
     return payload
+
+
+def trained_weights(payload: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Weights and buffers of a checkpoint's model by their names in it, as training goes on from them."""
+    return _of_model(payload["state_dict"])
+
+
+def offered_weights(payload: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Weights and buffers of a checkpoint's model by their names in it, for everything but training on.
+
+    They are those that are trained, save where a callback offered others (`contracts.CallbackFacts.offer_weights`).
+    """
+    return _of_model({**payload["state_dict"], **_offered(payload)})
+
+
+def _of_model(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix("model."): value for name, value in tensors.items() if name.startswith("model.")}
+
+
+def _offered(payload: Mapping[str, Any]) -> Mapping[str, Tensor]:
+    offered: Mapping[str, Tensor] = payload.get("visioncore", {}).get("offered", {})
+    return offered
+
+
+def _broken(payload: Mapping[str, Any]) -> Iterator[str]:
+    """Names of weights that are not finite."""
+    for place, tensors in (("", payload.get("state_dict", {})), ("the offered ", _offered(payload))):
+        for name, value in tensors.items():
+            if isinstance(value, Tensor) and value.is_floating_point() and not bool(torch.isfinite(value).all()):
+                yield f"{place}{name!r}"
+
+
+def _homeless(payload: Mapping[str, Any]) -> Iterator[str]:
+    """Names of offered weights that are none of the model's."""
+    for name, value in _offered(payload).items():
+        own = payload["state_dict"].get(name)
+        if own is None or own.shape != value.shape:
+            yield name
 
 
 def _refuse_code(path: Path, payload: Mapping[Any, Any]) -> None:
@@ -218,15 +265,20 @@ def _refuse_code(path: Path, payload: Mapping[Any, Any]) -> None:
 
 
 def _refuse_incomplete(path: Path, payload: Mapping[str, Any]) -> None:
-    weights, own = payload.get("state_dict"), payload["visioncore"]
-    if not isinstance(weights, dict) or not all(
-        isinstance(name, str) and isinstance(value, Tensor) for name, value in weights.items()
-    ):
+    own = payload["visioncore"]
+    offered = own.get("offered", {})  # which formats 1 and 2 do not know
+    if not _are_tensors(payload.get("state_dict")) or not _are_tensors(offered) or any(_homeless(payload)):
         raise _refusal(path, "its weights are not tensors by name", "the file was changed after it was written")
     wrong = [name for name, kind in _PARTS.items() if not isinstance(own.get(name), kind)]
     if wrong:
         what = f"it lacks {', '.join(wrong)}, which every checkpoint has"
         raise _refusal(path, what, "the file was changed after it was written")
+
+
+def _are_tensors(weights: Any) -> bool:
+    return isinstance(weights, dict) and all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in weights.items()
+    )
 
 
 def _refusal(path: str | Path, what: str, todo: str = "") -> CheckpointError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Mapping
 from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
@@ -12,10 +13,11 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.loops.progress import _StartedTracker
 from pytorch_lightning.plugins.io import CheckpointIO
+from torch import Tensor
 
 from visioncore_engine.checkpoint import link_checkpoint, read_checkpoint, write_checkpoint
 from visioncore_engine.config.run import CheckpointOptions
-from visioncore_engine.errors import Stopped
+from visioncore_engine.errors import RunError, Stopped
 from visioncore_engine.module import TrainingModule
 from visioncore_engine.scribe import Scribe, Snapshot
 
@@ -27,11 +29,13 @@ class CheckpointFiles(CheckpointIO):
 
     def __init__(self) -> None:
         self.scribe = Scribe()
+        self.offered: Mapping[str, Tensor] = {}
         self._snapshot = Snapshot()
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         """Have a copy written durably; ``last.ckpt`` keeps the generation before it."""
         path = Path(path)
+        checkpoint["visioncore"]["offered"] = self.offered
         self.scribe.wait()  # the copy before is still being written: there is memory for one
         copy = self._snapshot.take(checkpoint)
         self.scribe.submit(partial(write_checkpoint, copy, path, keep_previous=path.name == "last.ckpt"))
@@ -94,6 +98,18 @@ class CheckpointWriter(pl.Callback):
         kept: Future[None] = Future()
         self._asked.append((path, kept))
         return kept
+
+    def offer_weights(self, weights: Mapping[str, Tensor]) -> None:
+        """Have the checkpoint that is being saved offer these weights to whoever does not train on.
+
+        Raises
+        ------
+        RunError
+            Where others were offered already: which would be evaluated depended on the order of callbacks.
+        """
+        if self.files.offered:
+            raise RunError("run failed: two callbacks offer weights of their own: leave one of them out")
+        self.files.offered = weights
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Offer to save before a run ends in the middle of a step."""
@@ -180,6 +196,7 @@ class CheckpointWriter(pl.Callback):
 
     def _save(self, trainer: pl.Trainer) -> None:
         self._saved_step = trainer.global_step
+        self.files.offered = {}
         name = self._take_place(trainer.global_step)
         trainer.save_checkpoint(self._folder / "last.ckpt")
         if trainer.is_global_zero:

@@ -88,5 +88,6 @@ class Untrained:
             "scores": {},
             "losses": [],
             "loggers": {},
+            "offered": {},
         }
         write_checkpoint({"state_dict": state, "visioncore": own, "global_step": 0, "epoch": 0}, path)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from visioncore_engine.build import build_model
-from visioncore_engine.checkpoint import read_checkpoint
+from visioncore_engine.checkpoint import offered_weights, read_checkpoint, trained_weights
 from visioncore_engine.config import resolve_part
 from visioncore_engine.contracts import Batch, Group, GroupSpec
 from visioncore_engine.describe import groups_of
@@ -203,7 +203,7 @@ def _rows(record: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
 
 
 def load_weights(model: nn.Module, payload: Mapping[str, Any], path: str) -> None:
-    """Put a checkpoint's weights into a model; every tensor must find its place.
+    """Put the weights that a checkpoint offers into a model; every tensor must find its place.
 
     Raises
     ------
@@ -211,12 +211,7 @@ def load_weights(model: nn.Module, payload: Mapping[str, Any], path: str) -> Non
         With missing, unexpected and differently shaped tensors named.
     """
     refuse_misfits(model, payload, path)
-    model.load_state_dict(_weights(payload), strict=True)
-
-
-def _weights(payload: Mapping[str, Any]) -> dict[str, Tensor]:
-    saved: Mapping[str, Tensor] = payload["state_dict"]
-    return {name.removeprefix("model."): value for name, value in saved.items() if name.startswith("model.")}
+    model.load_state_dict(offered_weights(payload), strict=True)
 
 
 def refuse_misfits(model: nn.Module, payload: Mapping[str, Any], path: str) -> None:
@@ -227,7 +222,7 @@ def refuse_misfits(model: nn.Module, payload: Mapping[str, Any], path: str) -> N
     CheckpointError
         With missing, unexpected and differently shaped tensors counted and named.
     """
-    saved, own = _weights(payload), model.state_dict()
+    saved, own = trained_weights(payload), model.state_dict()
     missing = [f"missing {name!r}" for name in own if name not in saved]
     unexpected = [f"unexpected {name!r}" for name in saved if name not in own]
     shapes = [

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from visioncore_engine.buffers import BufferKeeper
+from visioncore_engine.checkpoint import trained_weights
 from visioncore_engine.config.run import PolicyOptions
 from visioncore_engine.errors import RunError
 from visioncore_engine.non_finite import is_finite
@@ -72,12 +73,7 @@ class Skips:
 
     def roll_back(self, payload: Mapping[str, Any]) -> None:
         """Leave this step out, and go on from the weights, buffers and optimizer state of a checkpoint."""
-        weights = {
-            name.removeprefix("model."): value
-            for name, value in payload["state_dict"].items()
-            if name.startswith("model.")
-        }
-        self._model.load_state_dict(weights)
+        self._model.load_state_dict(trained_weights(payload))
         self._optimizer.load_state_dict(payload["optimizer_states"][0])
         self._buffers.keep()
         self._went_back_to = int(payload["global_step"])

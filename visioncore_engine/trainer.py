@@ -130,6 +130,7 @@ def build_trainer(
         heartbeat=watchdog.beat,
         sampler=parts.sampler,
         keep_checkpoint=writer.keep,
+        offer_weights=writer.offer_weights,
         command=partial(command_beside, resolved.registry),
     )
     chosen: list[pl.Callback] = [choice.build(facts) for choice in resolved.run.callbacks]

@@ -14,7 +14,7 @@ from urllib.parse import unquote
 import torch
 from torch import Tensor, nn
 
-from visioncore_engine.checkpoint import content_digest, read_checkpoint
+from visioncore_engine.checkpoint import content_digest, offered_weights, read_checkpoint
 from visioncore_engine.config.transfer import TransferOptions
 from visioncore_engine.contracts import GroupSpec
 from visioncore_engine.describe import compare_groups, groups_of
@@ -114,9 +114,7 @@ def transfer(
     payload = read_checkpoint(path)
     before = groups_of(payload, str(path))
     own = model.state_dict()
-    there = {
-        name.removeprefix("model."): value for name, value in payload["state_dict"].items() if name.startswith("model.")
-    }
+    there = offered_weights(payload)
     heads = _Heads(model, groups, before)
     rows: list[Coverage] = []
     problems: list[Problem] = []

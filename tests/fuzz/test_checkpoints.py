@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 import toy_plugin
+from engine_road import differences
 from fuzzing import bytes_of, damaged, examples, mutate, mutations, refusals
 from hypothesis import given
 from hypothesis import strategies as st
@@ -94,5 +95,5 @@ def test_mutated_content(place, number, steps, part):
 def test_the_files_are_good_before_they_are_mutated(place):
     for path, (tree, tensors) in zip(KEPT, payloads(), strict=True):
         torch.save(tensors_back(tree, tensors), place)
-        assert read_checkpoint(place)["visioncore"] == read_checkpoint(path)["visioncore"]
+        assert not differences(read_checkpoint(place)["visioncore"], read_checkpoint(path)["visioncore"])
         assert main(["checkpoint", "inspect", str(place)]) == 0

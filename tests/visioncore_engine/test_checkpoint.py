@@ -9,7 +9,17 @@ from pathlib import Path
 import pytest
 import torch
 
-from visioncore_engine.checkpoint import _PARTS, FORMAT, link_checkpoint, read_checkpoint, write_checkpoint
+from visioncore_engine.checkpoint import (
+    _PARTS,
+    FORMAT,
+    link_checkpoint,
+    offered_weights,
+    read_checkpoint,
+    trained_weights,
+    write_checkpoint,
+)
+from visioncore_engine.checkpointing import CheckpointWriter
+from visioncore_engine.config.run import CheckpointOptions
 from visioncore_engine.contracts import GroupSpec
 from visioncore_engine.describe import group_to_plain, groups_of
 from visioncore_engine.errors import CheckpointError, RunError, StorageError
@@ -44,6 +54,46 @@ def test_a_second_name_loads_and_survives_the_first(good):
     link_checkpoint(good, best)
     write_checkpoint(payload(5.0), good)
     assert read_checkpoint(best)["state_dict"]["model.w"][0] == 1
+
+
+def offering(value, name="model.w", size=8):
+    content = payload()
+    content["visioncore"]["offered"] = {name: torch.full((size,), value)}
+    return content
+
+
+def test_offered_weights_are_for_everything_but_training_on(tmp_path):
+    path = tmp_path / "best.ckpt"
+    write_checkpoint(offering(2.0), path)
+    read = read_checkpoint(path)
+    assert trained_weights(read)["w"].tolist() == [1.0] * 8
+    assert offered_weights(read)["w"].tolist() == [2.0] * 8
+    write_checkpoint(payload(), path)
+    assert offered_weights(read_checkpoint(path))["w"].tolist() == [1.0] * 8
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (offering(float("inf")), "non-finite values in the offered 'model.w'"),
+        (offering(1.0, name="model.v"), "offer 'model.v': no weight has this name and shape"),
+        (offering(1.0, size=1), "offer 'model.w': no weight has this name and shape"),
+    ],
+)
+def test_what_cannot_be_offered_replaces_no_good_file_and_is_not_read(good, content, message):
+    with pytest.raises(RunError, match=message):
+        write_checkpoint(content, good)
+    assert read_checkpoint(good)["state_dict"]["model.w"][0] == 1
+    torch.save(content, good)
+    good.with_name("last.ckpt.sha256").unlink()
+    assert "non-finite" in refused(good) or "not tensors by name" in refused(good)
+
+
+def test_weights_are_offered_by_one_callback_for_one_checkpoint(tmp_path):
+    writer = CheckpointWriter(CheckpointOptions(), tmp_path)
+    writer.offer_weights({"model.w": torch.ones(8)})
+    with pytest.raises(RunError, match="two callbacks offer weights"):
+        writer.offer_weights({"model.w": torch.zeros(8)})
 
 
 def refused(path):

@@ -34,6 +34,7 @@ def test_json_holds_everything_that_identifies_the_file(found):
     assert found["fingerprints"] == {"group0": "5-group0", "group1": "5-group1"}
     weights = read_checkpoint(FILE)["state_dict"]
     assert found["tensors"] == len(weights)
+    assert found["offered"] == 3
     assert found["values"] == sum(value.numel() for value in weights.values())
 
 
@@ -41,7 +42,16 @@ def test_words_fit_a_terminal_and_say_the_same(capsys):
     assert main(["checkpoint", "inspect", str(FILE)]) == 0
     told = capsys.readouterr().out
     assert max(map(len, told.splitlines())) <= 80
-    for word in ("fixture", "step 6, epoch 2", "val/toy_error", "group1", "y: 3 cells", "5-group1", "single file"):
+    for word in (
+        "3 tensors in place of",
+        "fixture",
+        "step 6, epoch 2",
+        "val/toy_error",
+        "group1",
+        "y: 3 cells",
+        "5-group1",
+        "single file",
+    ):
         assert word in told
 
 

@@ -80,6 +80,15 @@ def test_the_core_of_a_run_is_taken_over_frozen_and_new_heads_train(run):
     assert any("data.num_groups was 2, and is 3" in note for note in record["warnings"])
 
 
+def test_what_a_checkpoint_offers_is_taken_before_what_was_trained(run):
+    payload = read_checkpoint(SOURCE)
+    payload["visioncore"]["offered"] = {"model.shared.weight": payload["state_dict"]["model.shared.weight"] * 2}
+    write_checkpoint(payload, SOURCE)
+    taken = build(run(*CORE)).model.state_dict()
+    assert torch.equal(taken["shared.weight"], weights(SOURCE)["model.shared.weight"] * 2)
+    assert torch.equal(taken["shared.bias"], weights(SOURCE)["model.shared.bias"])
+
+
 def test_heads_are_taken_over_by_the_name_of_their_group_and_new_groups_start_anew(run):
     parts = build(run(*CORE, "transfer.parts=[shared, heads]"))
     before, fresh = weights(SOURCE), build(run("data.num_groups=3", "seed=6")).model.state_dict()

@@ -76,6 +76,7 @@ def describe(payload: Mapping[str, Any]) -> dict[str, Any]:
         "history": own["history"],
         "tensors": len(payload["state_dict"]),
         "values": sum(value.numel() for value in payload["state_dict"].values()),
+        "offered": len(own.get("offered", ())),
     }
 
 
@@ -94,6 +95,9 @@ def _group(group: Mapping[str, Any]) -> dict[str, Any]:
 
 def _in_words(found: Mapping[str, Any]) -> Iterator[str]:
     place = f"step {found['step']}, epoch {found['epoch']}"
+    offered = (
+        f"{found['offered']} tensors in place of those that are trained" if found["offered"] else "what is trained"
+    )
     yield from columns(
         [
             ("run", str(found["run"])),
@@ -101,6 +105,7 @@ def _in_words(found: Mapping[str, Any]) -> Iterator[str]:
             ("started", str(found["started"])),
             ("format", str(found["format"])),
             ("model", f"{found['tensors']} tensors, {found['values']} values, {found['history']} frames of history"),
+            ("offers", offered),
         ]
     )
     yield from ("", "scores", *columns((name, _score(value)) for name, value in found["scores"].items()))

@@ -27,6 +27,10 @@ class CallbackFacts:
     second name, in any folder of the same file system; the future is done once it is on disk under that name, and holds
     the error where it could not be named so. `command` makes of the words of a ``visioncore`` command what starts it in
     a process beside this one, with the run's plugins and low priority; on Linux it is killed when this process ends.
+
+    `offer_weights`, called in `on_save_checkpoint`, has the checkpoint that is being saved offer other weights than
+    those that are trained, by their names in ``pl_module``: whatever evaluates, loads or transfers it takes them, while
+    a resume goes on with those that are trained. What has no place in the model, or is not finite, ends the run.
     """
 
     run_dir: Path
@@ -38,6 +42,7 @@ class CallbackFacts:
     sampler: Sampler | None = None
     keep_checkpoint: Callable[[Path], Future[None]] = lambda _: Future()
     command: Callable[..., Sequence[str]] = lambda *words: words
+    offer_weights: Callable[[Mapping[str, Tensor]], None] = lambda _: None
 
 
 class Training(ABC):
