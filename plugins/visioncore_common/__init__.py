@@ -187,6 +187,12 @@ def visioncore_callbacks() -> Iterator[Component]:
         "callbacks.loss_spike:LossSpike",
         "callback:LossSpikeOptions",
     )
+    yield _component(
+        "weight_average",
+        "an exponential average of the weights, for validation and everything after training",
+        "callbacks.weight_average:WeightAverage",
+        "callback:WeightAverageOptions",
+    )
 
 
 @hookimpl

@@ -16,6 +16,7 @@ __all__ = [
     "HeartbeatOptions",
     "LossSpikeOptions",
     "TimeBudgetOptions",
+    "WeightAverageOptions",
 ]
 
 
@@ -76,6 +77,18 @@ class TimeBudgetOptions(Options):
         False,
         description="count after each validation the steps that fit into what is left; where these are fewer than "
         "planned, learning rates and schedules whose clock is `fraction` end with them; without it they are cut off",
+    )
+
+
+class WeightAverageOptions(Options):
+    """An average of the weights over the steps, for validation and everything after training."""
+
+    decay: float = Field(
+        0.999,
+        gt=0,
+        lt=1,
+        description="what a step's weights count beside those of the step after it: the average is over about "
+        "1 / (1 - decay) steps",
     )
 
 
