@@ -17,6 +17,7 @@ from visioncore_engine.contracts import (
     Batch,
     Dataset,
     DatasetFacts,
+    EvaluatorFacts,
     GroupSpec,
     Index,
     LossFacts,
@@ -179,6 +180,9 @@ def build(
     total_steps = _total_steps(run, steps_per_epoch)
     check_validation(resolved, steps_per_epoch, total_steps)
     check_monitors(resolved, dataset.groups)
+    with _at(resolved, "evaluate"):
+        for choice in run.evaluate:
+            choice.build(EvaluatorFacts(dataset.groups))  # to be told now, not after training, what it lacks
     loss = run.loss.build(LossFacts(dataset.groups))
     assert isinstance(run.loss.options, LossOptions)
     with _at(resolved, "loss.weighting"):

@@ -45,11 +45,11 @@ class EvaluationCache:
     checkpoint: Path
     fingerprints: dict[str, str]
 
-    def key(self, choice: Choice, split: str) -> str:
-        """SHA-256 over everything that a result depends on."""
-        return _digest({**self._common, "evaluator": choice.dump(), "split": split})
+    def key(self, choice: Choice, split: str, files: str = "") -> str:
+        """SHA-256 over everything that a result depends on; `files` is the `fingerprint` of the evaluator."""
+        return _digest({**self._common, "evaluator": choice.dump(), "split": split, "files": files})
 
-    def read(self, choice: Choice, split: str) -> Result | None:
+    def read(self, choice: Choice, split: str, files: str = "") -> Result | None:
         """Result of an evaluator on a split; None where there is none for just this content."""
         path = self._path(choice, split)
         if not path.is_file():
@@ -58,13 +58,13 @@ class EvaluationCache:
             found = json.loads(path.read_text(encoding="utf-8"))
         except ValueError:  # cut off by a crash: it is made anew
             return None
-        if found.get("key") != self.key(choice, split):
+        if found.get("key") != self.key(choice, split, files):
             return None
         return _result(found["result"])
 
-    def write(self, choice: Choice, split: str, result: Result) -> None:
+    def write(self, choice: Choice, split: str, result: Result, files: str = "") -> None:
         """Keep a result in place of the one that was kept for the same evaluator and split."""
-        text = json.dumps({"key": self.key(choice, split), "result": _plain(result)}, default=_number)
+        text = json.dumps({"key": self.key(choice, split, files), "result": _plain(result)}, default=_number)
         write_text(self._path(choice, split), text)
 
     def _path(self, choice: Choice, split: str) -> Path:

@@ -170,11 +170,13 @@ def evaluate_split(
     results, _ = scoring.compute()
     evaluation = replace(evaluation, scores=results)
     for choice in run.evaluate:
-        found = None if cache is None or fresh else cache.read(choice, split)
+        evaluator = choice.build(EvaluatorFacts(dataset.groups))
+        files = str(getattr(evaluator, "fingerprint", ""))
+        found = None if cache is None or fresh else cache.read(choice, split, files)
         if found is None:
-            found = choice.build(EvaluatorFacts(dataset.groups)).evaluate(evaluation)
+            found = evaluator.evaluate(evaluation)
             if cache is not None:
-                cache.write(choice, split, found)
+                cache.write(choice, split, found, files)
         results[choice.id] = found
     return results
 

@@ -59,5 +59,5 @@ COMMANDS: tuple[Command, ...] = (
 
 REPORT_SECTIONS: tuple[str, ...] = tuple(
     f"visioncore_neural.report.{name}:section"
-    for name in ("scores", "truth", "traces", "fields", "influence", "kernels")
+    for name in ("scores", "quality", "truth", "traces", "fields", "influence", "kernels")
 )

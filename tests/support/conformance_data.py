@@ -441,6 +441,14 @@ def simulation() -> Any:
     return Case("dataset", "synthetic_v1", options={**SYNTHETIC, "num_units": 2}).build(DatasetScene())
 
 
+def known_units() -> dict[str, str]:
+    """A table of the units of the kit's sessions."""
+    path = fresh_folder() / "units.csv"
+    rows = [f"{session},u{unit},{unit}" for session, size in (("a_1", 3), ("b_1", 2)) for unit in range(size)]
+    path.write_text("\n".join(["session,unit,contamination", *rows, ""]), encoding="utf-8")
+    return {"table": str(path)}
+
+
 def simulated_scene(case: Case) -> EvaluatorScene:
     """A simulation, and a small encoder of it, in which one unit sees nothing: its centre cannot be found."""
     dataset = simulation()
@@ -564,7 +572,12 @@ CASES: tuple[Case, ...] = (
     Case("dataset", "synthetic_v1", options=SYNTHETIC),
     Case("dataset", "sessions", options=SESSIONS, variants=SESSIONS_VARIANTS, scene=sessions_scene),
     Case("dataset", "arrays", options=ARRAYS, variants=ARRAYS_VARIANTS, scene=examples_scene),
-    Case("evaluator", "units", options={"rescale": True, "num_draws": 20, "block": 0.05}, variants={"block": 0.2}),
+    Case(
+        "evaluator",
+        "units",
+        options={"rescale": True, "num_draws": 20, "block": 0.05},
+        variants={"block": 0.2, "quality": known_units()},
+    ),
     Case(
         "evaluator",
         "spike_triggered_average",

@@ -9,6 +9,7 @@ import toy_parts
 import toy_plugin
 
 from visioncore_engine import evaluate, resolve, train
+from visioncore_engine.errors import DataError, Problem
 
 RUN = {
     "seed": 5,
@@ -108,3 +109,21 @@ def test_a_damaged_or_foreign_file_is_made_anew(evaluated, trained):
     content = json.loads(path.read_text())
     path.write_text(json.dumps({**content, "key": "other"}))
     assert evaluated()[1] == 1
+
+
+def test_a_file_beside_the_data_whose_content_changed_is_never_answered_from_the_cache(evaluated, monkeypatch):
+    monkeypatch.setattr(toy_parts.ToyTable, "fingerprint", "one", raising=False)
+    assert [evaluated()[1], evaluated()[1]] == [1, 0]
+    monkeypatch.setattr(toy_parts.ToyTable, "fingerprint", "other")
+    assert evaluated()[1] == 1
+
+
+def test_what_an_evaluator_lacks_is_told_before_training(tmp_path, monkeypatch):
+    def lacks(self, options, facts):
+        raise DataError(Problem(where="units.csv", what="cannot be read"))
+
+    monkeypatch.setattr(toy_parts.ToyTable, "__init__", lacks)
+    run = {**RUN, "run": {"name": "toy", "dir": str(tmp_path / "toy")}}
+    with pytest.raises(DataError, match=r"units\.csv.*cannot be read"):
+        train(resolve(run, plugin_files=[toy_plugin.__file__]), quiet=True)
+    assert not (tmp_path / "toy" / "checkpoints").exists()

@@ -153,7 +153,11 @@ class Evaluation(Protocol):
 
 @runtime_checkable
 class Evaluator(Protocol):
-    """Makes tables, figures and scalars from a trained model."""
+    """Makes tables, figures and scalars from a trained model.
+
+    It is built before training too, so that a missing file is told then. One that reads files beside the data says what
+    was in them by an attribute `fingerprint`, a text: what it found is kept for that content only.
+    """
 
     def evaluate(self, evaluation: Evaluation) -> Result:
         """Evaluate."""

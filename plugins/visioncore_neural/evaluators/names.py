@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-__all__ = ["INTERVALS", "REPEAT_SCORES", "RESCALED", "SCORES", "TRUTH_COLUMNS", "UNIT_COLUMNS"]
+__all__ = [
+    "DEPTH",
+    "INTERVALS",
+    "LAYER_4",
+    "REPEAT_SCORES",
+    "RESCALED",
+    "SCORES",
+    "TAKEN",
+    "TRUTH_COLUMNS",
+    "UNIT_COLUMNS",
+    "WAVEFORM",
+]
 
 REPEAT_SCORES = ("correlation_to_average", "feve", "oracle", "cc_norm")
 """Scores against repeats of a clip; NaN where nothing is repeated."""
@@ -18,6 +29,21 @@ INTERVALS = ("bits_per_spike", "single_trial_correlation")
 
 RESCALED = "bits_per_spike_rescaled"
 """Bits per spike of the rates after a gain and an offset for each unit, fitted on other frames."""
+
+DEPTH = "depth"
+"""Column of a table of units by which they are drawn from the surface downwards."""
+
+LAYER_4 = ("layer_4_low", "layer_4_high")
+"""Columns of the bounds of layer 4, in the unit of `DEPTH`."""
+
+WAVEFORM = ("waveform_amplitude", "trough_to_peak")
+"""Columns that waveforms make."""
+
+TAKEN = (
+    *("split", *UNIT_COLUMNS, *LAYER_4, *WAVEFORM, RESCALED),
+    *(f"{name}_{end}" for name in INTERVALS for end in ("low", "high")),
+)
+"""What a column of a user's table may not be called."""
 
 TRUTH_COLUMNS = (
     "session",

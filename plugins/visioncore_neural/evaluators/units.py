@@ -11,9 +11,11 @@ from torch import Tensor
 
 from visioncore_engine.contracts import Evaluation, EvaluatorFacts, GroupSpec, Metric, MetricFacts, Result, Table
 from visioncore_engine.options import Options
+from visioncore_engine.report import drawing, figure_png
 from visioncore_neural.analysis.resampling import bits_of, block_interval, block_sums, correlation_of
 from visioncore_neural.analysis.rescaling import cross_rescaled, folds_of
 from visioncore_neural.evaluators.names import INTERVALS, RESCALED, SCORES, UNIT_COLUMNS
+from visioncore_neural.evaluators.quality import UnitQuality
 from visioncore_neural.metrics.bits_per_spike import BitsPerSpike
 from visioncore_neural.metrics.correlation import CorrelationToAverage, SingleTrialCorrelation
 from visioncore_neural.metrics.explained import FEVE, Oracle
@@ -21,6 +23,7 @@ from visioncore_neural.metrics.power import CCNorm
 from visioncore_neural.metrics.repeats import REPEAT_FRAME
 from visioncore_neural.options.evaluator import UnitsOptions
 from visioncore_neural.options.metric import BitsPerSpikeOptions, CCNormOptions, FEVEOptions
+from visioncore_neural.report.quality_figures import quality_figure, waveform_figure
 from visioncore_neural.responses import response_task, responses_of
 
 __all__ = ["Units"]
@@ -35,11 +38,21 @@ class Units:
     Rescaled bits per spike are those of rates whose gain and offset, per unit, were fitted on other blocks of the split
     (`analysis.rescaling`): no response takes part in what it is scored with. Intervals are the middle 95 % of a
     bootstrap over blocks of time (`analysis.resampling`).
+
+    With `quality`, what the user knows of each unit (`quality.UnitQuality`) stands behind, and the pictures ``quality``
+    and ``waveforms`` show it beside the scores.
+
+    Raises
+    ------
+    DataError
+        Where a file of `quality` cannot be used, or lacks a unit.
     """
 
     def __init__(self, options: UnitsOptions, facts: EvaluatorFacts) -> None:
         self._options = options
         self._groups = facts.groups
+        self._quality = None if options.quality is None else UnitQuality(options.quality, facts.groups)
+        self.fingerprint = "" if self._quality is None else self._quality.fingerprint
 
     def evaluate(self, evaluation: Evaluation) -> Result:
         """Make the table, and count how many units each score could be given to."""
@@ -48,7 +61,11 @@ class Units:
         traces: dict[str, list[tuple[np.ndarray, ...]]] = {}
         totals = self._run(evaluation, lacking, traces)
         scores |= {name: metric.compute(states).columns for name, (metric, states) in lacking.items()}
-        more = {group.name: self._more(group, traces.get(group.name, [])) for group in self._groups}
+        known = {} if self._quality is None else self._quality.columns
+        more = {
+            group.name: self._more(group, traces.get(group.name, [])) | known.get(group.name, {})
+            for group in self._groups
+        }
         rows = [
             {**row, **{name: float(values[index]) for name, values in more[group.name].items()}}
             for group in sorted(self._groups, key=lambda group: group.name)
@@ -57,8 +74,17 @@ class Units:
         wanted = (*UNIT_COLUMNS, *next(iter(more.values()), {}))
         scalars = {f"units_scored/{name}": float(sum(not np.isnan(row[name]) for row in rows)) for name in SCORES}
         return Result(
-            scalars={"units": float(len(rows)), **scalars}, tables={"units": Table(columns=wanted, rows=rows)}
+            scalars={"units": float(len(rows)), **scalars},
+            tables={"units": Table(columns=wanted, rows=rows)},
+            figures=self._figures(rows),
         )
+
+    def _figures(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, bytes]:
+        if self._quality is None:
+            return {}
+        with drawing():
+            drawn = {"quality": quality_figure(rows), "waveforms": waveform_figure(rows, self._quality.waveforms)}
+            return {name: figure_png(figure) for name, figure in drawn.items() if figure is not None}
 
     def _more(self, group: GroupSpec, parts: Sequence[tuple[np.ndarray, ...]]) -> dict[str, np.ndarray]:
         """Columns that are asked for beside the scores, float64 (N,) each, from rates, responses and valid values."""

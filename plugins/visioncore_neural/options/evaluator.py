@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from visioncore_engine.options import Options
 
 __all__ = [
     "GratingTuningOptions",
     "GroundTruthOptions",
+    "QualityOptions",
     "SaccadeTriggeredOptions",
     "SpikeTriggeredAverageOptions",
     "UnitsOptions",
@@ -31,6 +32,40 @@ class GroundTruthOptions(Options):
     )
 
 
+class QualityOptions(Options):
+    """What is known of units from elsewhere: quality of the sorting, places on the probe, waveforms."""
+
+    table: str | None = Field(
+        None,
+        description="CSV file with a row per unit: `session`, `unit`, and columns of numbers such as `contamination`, "
+        "`missing_pct`, `depth`, `x`, `y`; an empty cell is unknown. A unit without a row is an error",
+    )
+    columns: tuple[str, ...] = Field(
+        (), description="columns of `table` that are taken; by default all but `session` and `unit`"
+    )
+    waveforms: str | None = Field(
+        None,
+        description="NPZ file of each session, `{session}` standing for its name: `units` (ids) and `waveforms`, means "
+        "of (units, samples) or (units, channels, samples). A unit that it lacks is an error",
+    )
+    layer_4: dict[str, tuple[float, float]] = Field(
+        default_factory=dict, description="by session: the least and greatest `depth` of layer 4, as in `table`"
+    )
+
+    @model_validator(mode="after")
+    def _has_a_file(self) -> QualityOptions:
+        if self.table is None and self.waveforms is None:
+            raise ValueError("name a file: `table`, `waveforms`, or both")
+        if self.table is None and (self.columns or self.layer_4):
+            raise ValueError("`columns` and `layer_4` belong to `table`")
+        if self.waveforms is not None and "{session}" not in self.waveforms:
+            raise ValueError("`waveforms` needs {session} in it: each session has a file")
+        for session, (low, high) in self.layer_4.items():
+            if not low < high:
+                raise ValueError(f"`layer_4` of {session!r} must have the least depth first")
+        return self
+
+
 class UnitsOptions(Options):
     """What stands in the table of units beside the scores."""
 
@@ -43,6 +78,9 @@ class UnitsOptions(Options):
         0, ge=0, description="draws of a bootstrap over blocks of time for 95 % intervals of each score; 0 for none"
     )
     block: float = Field(10.0, gt=0, description="seconds of a block, for `rescale` and `num_draws`")
+    quality: QualityOptions | None = Field(
+        None, description="tables and waveforms of units that stand beside the scores, with pictures of both"
+    )
 
 
 class SpikeTriggeredAverageOptions(Options):

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from visioncore_engine.contracts import PreparationFacts
 from visioncore_engine.errors import ConfigError, DataError, Problem, nearest
+from visioncore_neural.data.unit_table import file_digest, rows_of_session
 from visioncore_neural.options.preparation import MissingOptions, SelectUnitsOptions
 from visioncore_neural.recording import Recording
 
@@ -60,7 +58,7 @@ class SelectUnits:
             kept &= set(ids)
         if self._options.table is not None:
             bounds = (*self._options.at_least, *self._options.at_most)
-            rows = _rows(self._options.table, recording, bounds)
+            rows = rows_of_session(self._options.table, recording.name, recording.units, bounds)
             kept &= {unit for unit, of_unit in rows.items() if all(self._keeps(row) for row in of_unit)}
         units = [unit for unit in recording.units if unit in kept]
         if not units:
@@ -116,7 +114,7 @@ class MissingPct:
             known = missing[train & np.isfinite(missing)]
             if known.size and float(np.median(known)) >= self._options.threshold:
                 never.append(unit)
-        return {"never_masked": never, "table": _digest(self._options.table)}
+        return {"never_masked": never, "table": file_digest(self._options.table)}
 
     def apply(self, recording: Recording, state: Mapping[str, Any]) -> Recording:
         """Mask the responses.
@@ -126,7 +124,7 @@ class MissingPct:
         DataError
             As `fit`; and where the table is not the one that was fitted with.
         """
-        if state["table"] != _digest(self._options.table):
+        if state["table"] != file_digest(self._options.table):
             what = "is not the table that the checkpoint was trained with"
             raise DataError(Problem(where=self._options.table, key="data.prepare.missing_pct.table", what=what))
         valid = np.broadcast_to(recording.validity(slice(None)), (recording.num_frames, recording.num_units)).copy()
@@ -138,7 +136,8 @@ class MissingPct:
     def _missing(self, recording: Recording) -> dict[str, np.ndarray]:
         """Percentage of each unit in each frame, float64 (T,), NaN where no row says so; in the recording's order."""
         found = {}
-        for unit, rows in _rows(self._options.table, recording, ("start", "stop", "missing_pct")).items():
+        columns = ("start", "stop", "missing_pct")
+        for unit, rows in rows_of_session(self._options.table, recording.name, recording.units, columns).items():
             missing = found[unit] = np.full(recording.num_frames, np.nan)
             for row in rows:
                 if not 0 <= row["start"] < row["stop"] or any(row[key] % 1 for key in ("start", "stop")):
@@ -169,39 +168,3 @@ def _must_be_there(recording: Recording, units: tuple[str, ...] | list[str], key
                 for unit in unknown
             )
         )
-
-
-def _digest(table: str) -> str:
-    try:
-        return hashlib.sha256(Path(table).read_bytes()).hexdigest()
-    except OSError as error:
-        raise DataError(Problem(where=table, key="table", what=f"cannot be read: {error}")) from error
-
-
-def _rows(table: str, recording: Recording, columns: tuple[str, ...]) -> dict[str, list[dict[str, float]]]:
-    """Rows of a table that are about the recording's units, by unit, in the recording's order; numbers in `columns`."""
-    _digest(table)  # says what is wrong where it cannot be read
-    with Path(table).open(encoding="utf-8", newline="") as file:
-        reader = csv.DictReader(file)
-        missing = [name for name in ("session", "unit", *columns) if name not in (reader.fieldnames or ())]
-        if missing:
-            given = ", ".join(reader.fieldnames or ()) or "an empty file"
-            raise DataError(Problem(where=table, what=f"has no column {', '.join(missing)}", given=given))
-        found: dict[str, list[dict[str, float]]] = {unit: [] for unit in recording.units}
-        for number, row in enumerate(reader, start=2):
-            if row["session"] == recording.name and row["unit"] in found:
-                found[row["unit"]].append({name: _number(row, name, table, number) for name in columns})
-    lacking = [unit for unit, rows in found.items() if not rows]
-    if lacking:
-        what = f"has no row for {len(lacking)} units of session {recording.name!r}"
-        raise DataError(Problem(where=table, key="unit", what=what, given=", ".join(lacking[:5])))
-    return found
-
-
-def _number(row: Mapping[str, str | None], name: str, table: str, line: int) -> float:
-    try:
-        return float(row[name] or "nan")
-    except ValueError:
-        raise DataError(
-            Problem(where=f"{table}:{line}", key=name, what="is no number", given=repr(row[name]))
-        ) from None
