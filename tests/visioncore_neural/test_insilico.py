@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from neural_recordings import make
+from neural_recordings import choice, dataset, make
 from neural_truth import FieldModel, recorded, recordings
 from torch import nn
 
@@ -143,6 +143,62 @@ def test_a_run_that_chooses_behavior_by_name_is_asked_in_the_channels_that_were_
     assert twin.behavior_names("m2_b") == ("running", "pupil")
     with pytest.raises(UsageError, match=r"\(T, 2\): running, pupil"):
         twin.predict("m2_b", recording.stim, recording.behavior[:, :1])
+
+
+class Reads(nn.Module):
+    """Each unit's rate is the sum of the behavior channels, weighed by 1, 10, …; nothing else is read."""
+
+    history, side_inputs = 0, ("behavior",)
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(()))
+
+    def forward(self, batch):
+        (group,) = batch.groups
+        weights = 10.0 ** torch.arange(group.side["behavior"].shape[-1]).to(group.side["behavior"])
+        seen = self.weight * (group.side["behavior"] * weights).sum(-1, keepdim=True)
+        return [{"robs": seen.expand(-1, -1, 3)}]
+
+
+def reading(*prepare, **arrays):
+    """A twin that reads the behavior of one session, and the velocities of what `prepare` names."""
+    chosen = [choice("preparation", "velocity", of=of) for of in prepare]
+    opened = dataset(make(**arrays), prepare=chosen)
+    blocks = {block.id: {"name": block.name, **block.options.model_dump(mode="json")} for block in chosen}
+    description = {"run": {"data": {"window": {"length": 4}, "prepare": blocks}}, "data_state": opened.state()}
+    groups = {group.name: group for group in opened.groups}
+    return Twin(SimpleNamespace(model=Reads(), groups=groups, description=description, history=0)), make(**arrays)
+
+
+def test_behavior_that_is_made_of_eye_positions_alone_is_not_asked_for():
+    twin, recording = reading("eyepos", behavior=None, behavior_names=())
+    rates = twin.predict("m1_a", recording.stim, eyepos=recording.eyepos)
+    velocity = np.diff(recording.eyepos.astype(np.float64), axis=0, prepend=recording.eyepos[:1]) / 0.01
+    np.testing.assert_allclose(rates, np.repeat(velocity @ [[1.0], [10.0]], 3, axis=1), rtol=1e-4, atol=1e-3)
+    with pytest.raises(UsageError, match=r"the model needs eyepos; give eyepos=$"):
+        twin.predict("m1_a", recording.stim)
+
+
+def test_behavior_that_was_recorded_is_asked_for_beside_what_is_added_to_it():
+    twin, recording = reading("eyepos")
+    with pytest.raises(UsageError, match=r"the model needs behavior, eyepos; give behavior=, eyepos="):
+        twin.predict("m1_a", recording.stim)
+    with pytest.raises(UsageError, match=r"the model needs behavior; give behavior="):
+        twin.predict("m1_a", recording.stim, eyepos=recording.eyepos)
+    of_behavior, recording = reading("behavior", eyepos=None)
+    assert of_behavior.predict("m1_a", recording.stim, recording.behavior).shape == (240, 3)
+
+
+def test_ablated_channels_have_their_names():
+    twin, recording = reading(behavior_names=("running", "mean"))
+    found = twin.ablation("m1_a", recording.stim, recording.behavior)
+    assert list(found) == ["whole", "mean", "running", "channel_1"]  # what is called like another has its number
+    one, ten = (np.asarray(recording.behavior[:, channel], dtype=np.float64) for channel in (0, 1))
+    assert np.allclose(found["mean"], one.mean() + 10 * ten.mean(), rtol=1e-4)
+    orders = [np.random.default_rng([0, channel]).permutation(240) for channel in (0, 1)]
+    np.testing.assert_allclose(found["running"][:, 0], one[orders[0]] + 10 * ten, atol=1e-4)
+    np.testing.assert_allclose(found["channel_1"][:, 0], one + 10 * ten[orders[1]], atol=1e-4)
 
 
 def test_what_the_twin_does_not_know_is_told_with_what_it_knows(trained):

@@ -26,6 +26,7 @@ from visioncore_neural.responses import aligned, response_task
 __all__ = ["Twin"]
 
 _AT_ONCE = 1024  # predicted frames in a batch
+_MAKE_BEHAVIOR = ("velocity", "temporal_basis")  # preparations that may make behavior of the eye position
 
 
 class _Trained(Protocol):
@@ -119,7 +120,8 @@ class Twin:
         stim
             (T, C, H, W), oldest first, in the numbers in which the session's stimulus was recorded.
         behavior, eyepos
-            (T, K) and (T, 2), as recorded: needed where the model reads them. `behavior_names` says which K they are.
+            (T, K) and (T, 2), as recorded: needed where the model reads them, or a preparation that makes its behavior;
+            behavior that is made of eye positions alone is not asked for. `behavior_names` says which K they are.
         responses
             (T, N) recorded responses, where the model reads those of earlier frames.
         trial
@@ -197,9 +199,11 @@ class Twin:
 
         Returns
         -------
-        ``{"whole", "mean", "channel_0", …}``: float64 (T, N) each; in ``channel_k`` only channel k is shuffled
+        float64 (T, N) each: ``whole``, ``mean``, and one for each channel, by its name, in which it alone is shuffled;
+        ``channel_k`` for a channel without a name, or called like one of the others
         """
         behavior = np.asarray(behavior)
+        names = self._names_of(session, behavior.shape)
         found = {"whole": self.predict(session, stim, behavior, **more)}
         mean = np.broadcast_to(behavior.mean(0), behavior.shape)
         found["mean"] = self.predict(session, stim, mean, **more)
@@ -207,7 +211,8 @@ class Twin:
             order = np.random.default_rng([seed, channel]).permutation(len(behavior))
             shuffled = behavior.copy()
             shuffled[:, channel] = behavior[order, channel]
-            found[f"channel_{channel}"] = self.predict(session, stim, shuffled, **more)
+            name = names[channel] if names[channel] not in found else f"channel_{channel}"
+            found[name] = self.predict(session, stim, shuffled, **more)
         return found
 
     def source(
@@ -226,7 +231,7 @@ class Twin:
         num, ids = len(stim), self.units(session)
         given = {"behavior": behavior, "eyepos": eyepos, PREVIOUS: responses}
         needed = [name for name in group.side if name in getattr(self.trained.model, "side_inputs", tuple(group.side))]
-        lacking = [name for name in needed if given.get(name) is None]
+        lacking = [name for name in self._recorded_for(group, needed) if given.get(name) is None]
         if lacking:
             words = {PREVIOUS: "responses"}
             todo = "give " + ", ".join(f"{words.get(name, name)}=" for name in lacking)
@@ -282,6 +287,14 @@ class Twin:
             todo = f"sessions: {', '.join(self.trained.groups)}"
             raise UsageError(Problem(what="the model has no such session", given=repr(session), todo=todo))
         return self.trained.groups[session]
+
+    def _recorded_for(self, group: GroupSpec, needed: Sequence[str]) -> list[str]:
+        """Side inputs that were recorded, for those that the model reads: preparations may make behavior of another."""
+        blocks = [block for block in self._prepare.values() if block["name"].rpartition(":")[2] in _MAKE_BEHAVIOR]
+        if "behavior" not in needed or not any(block["of"] == "eyepos" for block in blocks):
+            return list(needed)
+        asked = [name for name in needed if name != "behavior" or "behavior_names" in group.facts]
+        return list(dict.fromkeys([*asked, "eyepos"]))
 
     def _names_of(self, session: str, shape: tuple[int, ...]) -> tuple[str, ...]:
         """Names of the channels of an array of behavior; preparations choose by them."""
