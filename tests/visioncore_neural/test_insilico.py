@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from types import SimpleNamespace
 
 import numpy as np
@@ -263,6 +264,37 @@ def test_the_most_exciting_input_of_a_linear_unit_is_its_filter(known, jitter):
     assert not np.array_equal(
         exciting_input(twin, "m1_a", "u1", norm=2.0, steps=150, jitter=jitter, seed=1).stim, found.stim
     )
+
+
+@pytest.mark.parametrize("order", [1.5, 4.0, math.inf])
+def test_the_most_exciting_input_of_an_lp_norm_is_the_one_of_holders_inequality(known, order):
+    """Of all x with one p-norm, ``<f, x>`` is largest for ``sign(f) |f|^(1/(p-1))``, and is then the dual norm of f."""
+    twin, fields, _ = known
+    found = exciting_input(twin, "m1_a", "u1", norm=2.0, order=order, steps=300)
+    assert np.linalg.norm(found.stim.ravel(), order) == pytest.approx(2.0, rel=1e-4)
+    dual = 1 / (1 - 1 / order)
+    reached = float((found.stim * fields[1]).sum())
+    assert reached == pytest.approx(2.0 * np.linalg.norm(fields[1].ravel(), dual), rel=2e-3)
+    assert cosine(found.stim, np.sign(fields[1]) * np.abs(fields[1]) ** (1 / (order - 1))) > 0.99
+
+
+def test_with_blurred_gradients_the_most_exciting_input_of_a_linear_unit_is_its_blurred_filter(known):
+    twin, fields, _ = known
+    found = exciting_input(twin, "m1_a", "u1", norm=2.0, steps=200, blur=0.8)
+
+    def kernel(size):
+        weights = np.exp(-0.5 * (np.subtract.outer(np.arange(size), np.arange(size)) / 0.8) ** 2)
+        return weights / np.exp(-0.5 * (np.arange(-50, 51) / 0.8) ** 2).sum()
+
+    blurred = np.einsum("ij,ckjl,lm->ckim", kernel(5), fields[1], kernel(6))
+    assert cosine(found.stim, blurred) > 0.999
+    assert cosine(found.stim, fields[1]) < 0.95
+
+
+@pytest.mark.parametrize(("wrong", "message"), [({"order": 1.0}, "order: must be above 1"), ({"blur": -1.0}, "blur: ")])
+def test_no_norm_and_no_blur_are_refused(known, wrong, message):
+    with pytest.raises(UsageError, match=message):
+        exciting_input(known[0], "m1_a", "u1", **wrong)
 
 
 def test_pixels_stay_within_their_bounds_and_variation_is_paid_for(known):

@@ -17,7 +17,7 @@ from visioncore_engine.data import generator
 from visioncore_engine.errors import DataError, Problem
 from visioncore_neural.responses import response_task
 
-__all__ = ["Gradients", "rate_gradients", "sensitivity_maps"]
+__all__ = ["Gradients", "rate_gradients", "sensitivity_maps", "smoother"]
 
 _CHUNK = 64  # predictions differentiated at once
 _BLOCK = 64  # units whose mean gradients are held at once
@@ -81,7 +81,7 @@ def rate_gradients(
             if mean is None or power is None:
                 mean = np.zeros((len(units), *gradient.shape[1:]))
                 power = np.zeros((len(units), *gradient.shape[3:]))
-                rows, columns = (_smoother(size, smoothing).to(gradient) for size in gradient.shape[3:])
+                rows, columns = (smoother(size, smoothing).to(gradient) for size in gradient.shape[3:])
             mean[index] += gradient.sum(dim=0, dtype=torch.float64).cpu().numpy()
             smooth = rows @ gradient @ columns
             power[index] += smooth.square().sum(dim=(0, 1, 2), dtype=torch.float64).cpu().numpy()
@@ -109,8 +109,8 @@ def sensitivity_maps(
     return np.concatenate([part.power for part in parts])
 
 
-def _smoother(size: int, width: float) -> Tensor:
-    """Gaussian smoothing along an axis of `size` pixels, as a symmetric matrix; beyond the border all is 0."""
+def smoother(size: int, width: float) -> Tensor:
+    """Gaussian smoothing along an axis of `size` pixels, a symmetric matrix (size, size); 0 beyond the border."""
     if width == 0:
         return torch.eye(size)
     distance = torch.arange(size)[:, None] - torch.arange(size)

@@ -10,6 +10,8 @@ from torch import Tensor
 
 from visioncore_engine.contracts import Batch, Group
 from visioncore_engine.data import generator
+from visioncore_engine.errors import Problem, UsageError
+from visioncore_neural.analysis.gradients import smoother
 from visioncore_neural.insilico.twin import Twin
 from visioncore_neural.responses import response_task
 
@@ -38,28 +40,39 @@ def exciting_input(
     unit: str,
     *,
     norm: float = 10.0,
+    order: float = 2.0,
     bounds: tuple[float, float] | None = None,
     steps: int = 200,
     rate: float = 0.1,
     jitter: int = 0,
+    blur: float = 0.0,
     variation: float = 0.0,
     side: dict[str, np.ndarray] | None = None,
     seed: int = 0,
 ) -> ExcitingInput:
-    """Climb the predicted rate of a unit over stimuli of one Euclidean norm.
+    """Climb the predicted rate of a unit over stimuli of one norm.
+
+    A step goes where the rate rises fastest for its length in the norm ``(sum |x|^p)^(1/p)``: along
+    ``sign(g) |g|^(1/(p-1))`` of the gradient g, which is g itself for the Euclidean norm, and its sign for the largest
+    magnitude.
 
     Parameters
     ----------
     twin, session, unit
         Whose unit.
     norm
-        Euclidean norm of the stimulus, around 0 in the numbers that the model reads.
+        Norm of the stimulus, around 0 in the numbers that the model reads.
+    order
+        Order p of the norm, above 1: 2 is Euclidean, a lower one gathers the stimulus in few pixels, a higher one
+        spreads it, and `math.inf` bounds each pixel.
     bounds
         Smallest and largest value of a pixel; values are cut after the norm is set, so that the norm is then a bound.
     steps, rate
         Steps of ascent, and the length of each as a share of `norm`; it falls to 0 along a cosine.
     jitter
         Pixels by which the stimulus may be shifted, at random, before a gradient is taken.
+    blur
+        Standard deviation in pixels of the Gaussian by which gradients are smoothed in space; 0 for none.
     variation
         Weight of the total variation in space that is subtracted.
     side
@@ -70,8 +83,9 @@ def exciting_input(
     Raises
     ------
     UsageError
-        For an unknown session or unit.
+        For an unknown session or unit, an order of 1 or less, or a negative blur.
     """
+    _refuse(order=order, blur=blur)
     place, group = twin.place(session, unit), twin.trained.groups[session]
     task, _ = response_task(group)
     frames = twin.trained.history + 1
@@ -79,7 +93,8 @@ def exciting_input(
     draws = generator("exciting", seed, session, unit)
     parameter = next(twin.trained.model.parameters())
     start = draws.normal(size=(channels, frames, height, width)).astype(np.float32)
-    stim = _bounded(torch.from_numpy(start).to(parameter), norm, bounds)
+    stim = _bounded(torch.from_numpy(start).to(parameter), norm, order, bounds)
+    rows, columns = (smoother(size, blur).to(parameter) for size in (height, width))
     template = _group(twin, session, frames, side or {})
 
     def predicted(values: Tensor) -> Tensor:
@@ -97,15 +112,30 @@ def exciting_input(
             (gradient,) = torch.autograd.grad(goal, moved)
         gradient = torch.roll(gradient, (-shift[0], -shift[1]), dims=(2, 3))
         length = rate * norm * 0.5 * (1 + np.cos(np.pi * step / steps))
-        stim = _bounded(stim + length * gradient / gradient.norm().clamp(min=1e-12), norm, bounds)
+        stim = _bounded(stim + length * _steepest(rows @ gradient @ columns, order), norm, order, bounds)
     with torch.no_grad():
         rates.append(float(predicted(stim)))
     return ExcitingInput(stim.cpu().numpy(), np.array(rates, dtype=np.float64))
 
 
-def _bounded(stim: Tensor, norm: float, bounds: tuple[float, float] | None) -> Tensor:
-    stim = stim * (norm / stim.norm().clamp(min=1e-12))
+def _refuse(*, order: float, blur: float) -> None:
+    if not order > 1:
+        raise UsageError(Problem(key="order", what="must be above 1", given=f"{order:g}"))
+    if not blur >= 0:
+        raise UsageError(Problem(key="blur", what="must be 0 or more", given=f"{blur:g}"))
+
+
+def _bounded(stim: Tensor, norm: float, order: float, bounds: tuple[float, float] | None) -> Tensor:
+    stim = stim * (norm / torch.linalg.vector_norm(stim, order).clamp(min=1e-12))
     return stim if bounds is None else stim.clamp(*bounds)
+
+
+def _steepest(gradient: Tensor, order: float) -> Tensor:
+    """Direction of unit norm in which a function of this gradient rises fastest; 0 for a gradient of 0."""
+    shares = gradient / gradient.abs().amax().clamp(min=1e-12)  # powers of which neither overflow nor vanish
+    direction = shares.sign() * shares.abs().pow(1 / (order - 1))
+    unit: Tensor = direction / torch.linalg.vector_norm(direction, order).clamp(min=1e-12)
+    return unit
 
 
 def _variation(stim: Tensor) -> Tensor:
