@@ -85,6 +85,7 @@ ENCODER_VARIANTS = {
     "history": {"num_lags": 3, "hidden": [3]},
     "stimulus": Given(False, **{**BLIND, "stimulus": True}),
     "baseline": 0.1,
+    "expose": "core.0",
 }
 SYNTHETIC = {
     "num_sessions": 2,
@@ -482,7 +483,14 @@ CASES: tuple[Case, ...] = (
     ),
     Case("stage", "dynamical_adaptation", options={"kernel_size": 4, "tau_y_ms": 10.0, "tau_z_ms": 40.0}),
     Case("model", "cnn", options={"channels": [4, 6]}),
-    Case("model", "encoder", options=ENCODER, variants=ENCODER_VARIANTS, scene=with_responses),
+    Case(
+        "model",
+        "encoder",
+        options=ENCODER,
+        variants=ENCODER_VARIANTS,
+        inert={"expose": "it shows features beside the predictions, which stay"},
+        scene=with_responses,
+    ),
     Case("model", "ln", options={"num_frames": 3}),
     Case(
         "model",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import permutations
 from urllib.parse import unquote
 
@@ -15,10 +16,13 @@ from pydantic import ValidationError
 from torch import nn
 
 from visioncore_common.names import module_name
+from visioncore_common.options.regularizer import ActivityOptions
+from visioncore_common.regularizers.activity import Activity
 from visioncore_engine import Component, choose
 from visioncore_engine.component import KINDS, resolve_address
-from visioncore_engine.contracts import Batch, LossFacts
+from visioncore_engine.contracts import Batch, LossFacts, RegularizerFacts
 from visioncore_engine.errors import ConfigError, DataError, PluginError
+from visioncore_engine.objective import Objective, OutputPenalty, predict
 from visioncore_engine.options import Options
 from visioncore_neural._model_components import COMPONENTS
 from visioncore_neural.models.activations import make_activation
@@ -67,6 +71,66 @@ def test_outputs_are_one_positive_rate_per_predicted_frame_and_unit():
     assert model.history == 3 + 2 + 3
     assert not model.batch_statistics
     assert not model.stochastic
+
+
+def test_exposed_features_are_those_of_the_part_at_each_prediction_and_change_no_rate():
+    plain, model = wake(full()), wake(full(expose=("core.*", "modulator", "recurrent.0")))
+    some = batch(model, SPECS, (2, 1, 3), length=4)
+    outputs = model(some)
+    assert by_name(model, some).keys() == by_name(plain, some).keys()
+    for name, rates in by_name(plain, some).items():
+        torch.testing.assert_close(by_name(model, some)[name], rates, rtol=0, atol=0)
+    for group, output in zip(some.groups, outputs, strict=True):
+        frames = model.adapters[module_name(group.name)](group.inputs)
+        first = model.core[0](frames)
+        for name, expected in (("core.0", first), ("core.1", model.core[1](first))):
+            found = output[f"features/{name}"][:, -4:].movedim(1, 2)
+            torch.testing.assert_close(found, expected[:, :, -4:])
+    seen = torch.cat([output["features/recurrent.0"] for output in outputs]).movedim(1, 2)
+    torch.testing.assert_close(seen, model.features(some))
+    assert plain.compilable == ("core",)
+    assert model.compilable == ()
+
+
+def test_a_pattern_that_matches_no_part_is_told_with_the_parts_there_are():
+    with pytest.raises(ConfigError, match=r"model.expose: .*parts are: core.0, core.1, recurrent.0, modulator"):
+        full(expose=("core.7",))
+
+
+@pytest.mark.parametrize("norm", ["l1", "l2"])
+def test_activity_of_features_is_its_mean_over_all_predictions_however_the_batch_is_cut(norm):
+    """The law of penalties on outputs, inside the model: no pass, no cut and no order of groups weighs otherwise."""
+    options = ActivityOptions(strength=0.5, match=("features/core.0",), norm=norm)
+    penalty = OutputPenalty("quiet", Activity(options, RegularizerFacts({})), options.match, 0.5)
+    ones = [{"robs": torch.ones(spec.targets["robs"].size)} for spec in SPECS]
+    loss = choice("loss", "poisson").build(LossFacts(SPECS))
+    model = wake(full(expose=("core.0",)))
+    groups = [
+        replace(group, index=index) for index, group in enumerate(batch(model, SPECS, (2, 1, 3), length=4).groups)
+    ]
+    total, num = 0.0, 0
+    for group in groups:
+        counted = group.mask.any(-1)
+        features = model.core[0](model.adapters[module_name(group.name)](group.inputs))[:, :, -4:].movedim(2, 1)
+        total += (features.abs() if norm == "l1" else features**2)[counted].sum()
+        num += int(counted.sum())
+    expected = torch.autograd.grad(0.5 * total / num, list(model.core.parameters()), allow_unused=True)
+    made = Objective(loss, ones, penalties=[penalty])
+    for cut in ([Batch(groups)], [Batch([group]) for group in reversed(groups)]):
+        weights = made.weights(cut)
+        sums = [
+            part
+            for some in cut
+            for (_, term), part in made.sums(predict(model, some), some).items()
+            if term == "penalty/quiet"
+        ]
+        value = torch.stack(sums).sum() / weights["penalty/quiet"]
+        torch.testing.assert_close(value, 0.5 * total / num)
+        found = torch.autograd.grad(value, list(model.core.parameters()), allow_unused=True)
+        for one, other in zip(found, expected, strict=True):
+            assert (one is None) == (other is None)
+            if one is not None:
+                torch.testing.assert_close(one, other)
 
 
 def test_a_batch_of_one_example_and_of_none():

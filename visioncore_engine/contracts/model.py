@@ -38,7 +38,8 @@ class Model(Protocol):
 
     Outputs are (B, L', N) with L' >= L for sequences (the last L are used), (B, classes) for classes.
     `history` is the number of input frames needed before the first predicted one. What else is said of a task has the
-    shape of its outputs and a name of the form ``<task>/<word>`` that losses of the same family know.
+    shape of its outputs and a name of the form ``<task>/<word>`` that losses of the same family know. What regularizers
+    of outputs are to see of a model's inside, (B, L', …), is an output ``features/<part>``.
 
     A model may also have these attributes:
 

@@ -64,8 +64,11 @@ class ProximalL1Options(RegularizerOptions):
 
 
 class ActivityOptions(RegularizerOptions):
-    """Size of a model's outputs."""
+    """Size of a model's outputs, or of features in it."""
 
-    match: Patterns = Field(description="names of outputs, e.g. 'robs', the task")
+    match: Patterns = Field(
+        description="names of outputs, e.g. 'robs', the task, or features that a model shows, e.g. 'features/core.0' "
+        "with `expose` of the encoder"
+    )
     of: Literal["parameters", "outputs"] = Field("outputs", description="what is penalised: outputs")
     norm: Literal["l1", "l2"] = Field("l1", description="absolute values, or squares")

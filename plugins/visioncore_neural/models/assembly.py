@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import fnmatch
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -27,6 +28,7 @@ __all__ = [
     "build_modulator",
     "build_readouts",
     "build_stages",
+    "exposed",
     "modulated",
     "read",
     "shared_dt",
@@ -93,9 +95,20 @@ class Stages(nn.ModuleList):
     def forward(self, features: Tensor) -> Tensor:
         """Run all stages: (B, C, T, H, W) -> (B, C', L, H', W')."""
         for stage in self:
-            # Channels last: on it, convolutions are up to twice and norms over a frame ten times as fast (CPU).
-            features = stage(features.contiguous(memory_format=torch.channels_last_3d))[:, :, stage.burn_in :]
+            features = _after(stage, features)
         return features
+
+    def each(self, features: Tensor) -> Iterator[Tensor]:
+        """Run all stages, and yield the features after each, (B, C', L, H', W')."""
+        for stage in self:
+            features = _after(stage, features)
+            yield features
+
+
+def _after(stage: Any, features: Tensor) -> Tensor:
+    # Channels last: on it, convolutions are up to twice and norms over a frame ten times as fast (CPU).
+    output: Tensor = stage(features.contiguous(memory_format=torch.channels_last_3d))
+    return output[:, :, stage.burn_in :]
 
 
 def build_stages(slot: str, choices: Sequence[Choice], shape: Shape, dt: float | None) -> tuple[Stages, Shape]:
@@ -116,6 +129,21 @@ def build_stages(slot: str, choices: Sequence[Choice], shape: Shape, dt: float |
         stages.append(stage)
         shape = out_shape
     return stages, shape
+
+
+def exposed(patterns: Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
+    """Parts that patterns name, in the order of `names`.
+
+    Raises
+    ------
+    ConfigError
+        Where a pattern matches none.
+    """
+    for pattern in patterns:
+        if not fnmatch.filter(names, pattern):
+            what = f"pattern matches no part; parts are: {', '.join(names) or 'none'}"
+            raise ConfigError(Problem(key="model.expose", what=what, given=repr(pattern)))
+    return tuple(name for name in names if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns))
 
 
 def build_modulator(choice: Choice | None, groups: Sequence[GroupSpec], shape: Shape) -> tuple[nn.Module | None, Shape]:

@@ -11,11 +11,13 @@ from visioncore_common.names import module_name
 from visioncore_engine.contracts import Batch, Group, ModelFacts
 from visioncore_engine.errors import DataError, Problem, nearest
 from visioncore_neural.models.assembly import (
+    Stages,
     build_adapters,
     build_histories,
     build_modulator,
     build_readouts,
     build_stages,
+    exposed,
     modulated,
     read,
     shared_dt,
@@ -40,7 +42,8 @@ class Encoder(nn.Module):
     never by its position.
 
     A readout's bias starts where the output is the mean of the unit's training responses (`MIN_START_RATE` at least).
-    Where the drive of a unit is its log-rate, the outputs hold it too, as ``<task>/log_rate``.
+    Where the drive of a unit is its log-rate, the outputs hold it too, as ``<task>/log_rate``; and, as
+    ``features/<part>``, the features (B, L', C, H, W) after each part that `expose` names.
 
     Parameters
     ----------
@@ -59,7 +62,7 @@ class Encoder(nn.Module):
     uses_inputs
         Whether the stimulus is read.
     compilable
-        The core, whose inputs are the windows of all groups together.
+        The core, whose inputs are the windows of all groups together; nothing where features in it are exposed.
     batch_statistics
         Whether a part normalises over the batch, so that a prediction depends on the batch that it was in.
     stochastic
@@ -95,7 +98,9 @@ class Encoder(nn.Module):
         self.auxiliary: dict[str, float] = dict(getattr(self.modulator, "auxiliary", {}))
         self.batch_statistics = any(getattr(part, "batch_statistics", False) for part in parts)
         self.stochastic = any(getattr(part, "stochastic", False) for part in parts)
-        self.compilable = ("core",) if self.core else ()
+        named = [f"{slot}.{index}" for slot in ("core", "recurrent") for index in range(len(getattr(self, slot)))]
+        self._exposed = exposed(options.expose, named if self.modulator is None else [*named, "modulator"])
+        self.compilable = ("core",) if self.core and not any(name.startswith("core.") for name in self._exposed) else ()
 
     def forward(self, batch: Batch) -> list[dict[str, Tensor]]:
         """Predict the rates of every group: one mapping task -> (B, L, N) per group, in the batch's order."""
@@ -103,9 +108,9 @@ class Encoder(nn.Module):
             return []
         readouts = [self.readout(group.name) for group in batch.groups]
         sizes = [len(group.inputs) for group in batch.groups]
-        features, auxiliary = self._features(batch)
+        features, extra = self._features(batch)
         drives = read(readouts, features, sizes)
-        own = {f"auxiliary/{name}": torch.split(values, sizes) for name, values in auxiliary.items()}
+        own = {name: torch.split(values, sizes) for name, values in extra.items()}
         return [
             {
                 **self.rates(self._tasks[group.name], group.name, drive + self._from_history(group, features)),
@@ -119,7 +124,7 @@ class Encoder(nn.Module):
         return self._features(batch)[0]
 
     def _features(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """Features, and the values of the model's own losses, (sum of B, L' >= L) by name."""
+        """Features, and further outputs, (sum of B, L' >= L, …) by name: the model's own losses, exposed features."""
         features = torch.cat([self._adapt(group) for group in batch.groups])
         if features.shape[2] <= self.history:
             raise DataError(
@@ -128,14 +133,28 @@ class Encoder(nn.Module):
                     given=f"{features.shape[2]} frames",
                 )
             )
-        features = self.core(features[:, :, self.history - self._visual :])
-        auxiliary: dict[str, Tensor] = {}
+        extra: dict[str, Tensor] = {}
+        features = self._staged("core", self.core, features[:, :, self.history - self._visual :], extra)
         if self.modulator is not None:
             features, auxiliary = modulated(self.modulator, features, BatchSides(batch.groups, features))
             begin = _burn_in(self.modulator)
             features = features[:, :, begin:]
-            auxiliary = {name: values[:, begin:] for name, values in auxiliary.items()}
-        return self.recurrent(features), auxiliary
+            extra |= {f"auxiliary/{name}": values[:, begin:] for name, values in auxiliary.items()}
+            self._expose("modulator", features, extra)
+        return self._staged("recurrent", self.recurrent, features, extra), extra
+
+    def _staged(self, slot: str, stages: Stages, features: Tensor, extra: dict[str, Tensor]) -> Tensor:
+        if not any(name.startswith(f"{slot}.") for name in self._exposed):
+            whole: Tensor = stages(features)
+            return whole
+        after = features
+        for index, after in enumerate(stages.each(features)):
+            self._expose(f"{slot}.{index}", after, extra)
+        return after
+
+    def _expose(self, name: str, features: Tensor, extra: dict[str, Tensor]) -> None:
+        if name in self._exposed:
+            extra[f"features/{name}"] = features.movedim(2, 1)
 
     def readout(self, group: str) -> nn.Module:
         """Readout of a group, by the group's name.

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from visioncore_engine.options import Choice, Options, Slot
+from visioncore_engine.options import Choice, Options, Patterns, Slot
 
 __all__ = ["EncoderOptions", "GLMOptions", "HistoryOptions", "LNOptions", "RateOptions"]
 
@@ -84,6 +84,12 @@ class EncoderOptions(RateOptions):
     history: HistoryOptions | None = Field(None, description="let the rates depend on the responses in frames before")
     stimulus: bool = Field(
         True, description="false makes a model of side inputs alone: the stimulus is neither read nor moved"
+    )
+
+    expose: Patterns = Field(
+        (),
+        description="parts whose features stand among the outputs, as `features/<part>`, where regularizers of outputs "
+        "such as `activity` can name them: patterns over `core.0`, `core.1`, …, `modulator`, `recurrent.0`, …",
     )
 
     @model_validator(mode="after")

@@ -65,7 +65,7 @@ class ModelScene(ModuleScene):
         return self.outputs(module(self.batch(inputs)))
 
     def outputs(self, predicted: Sequence[Mapping[str, torch.Tensor]]) -> Outputs:
-        """Name what a model returned by group and task; what else it says of a task, ``<task>/<word>``, is left out."""
+        """Name what a model returned by group and task; ``<task>/<word>`` and ``features/<part>`` are left out."""
         assert len(predicted) == len(self.order), (
             f"the model returned {len(predicted)} mappings for {len(self.order)} groups: return one per group of the "
             f"batch, in its order"
@@ -74,7 +74,7 @@ class ModelScene(ModuleScene):
             f"{self.facts.groups[index].name}:{task}": value
             for index, own in zip(self.order, predicted, strict=True)
             for task, value in own.items()
-            if task.partition("/")[0] not in self.facts.groups[index].targets or "/" not in task
+            if task.partition("/")[0] not in (*self.facts.groups[index].targets, "features") or "/" not in task
         }
 
     def declared(self, module: Any, inputs: Inputs) -> Mapping[str, tuple[int, ...]]:
