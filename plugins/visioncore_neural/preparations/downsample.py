@@ -12,6 +12,7 @@ import numpy as np
 from visioncore_engine.contracts import PreparationFacts
 from visioncore_engine.errors import DataError, Problem
 from visioncore_neural.options.preparation import DownsampleOptions
+from visioncore_neural.preparations.unfitted import Unfitted
 from visioncore_neural.recording import Recording
 
 __all__ = ["Downsample"]
@@ -19,7 +20,7 @@ __all__ = ["Downsample"]
 _FAST = 4096  # new frames made at once
 
 
-class Downsample:
+class Downsample(Unfitted):
     """``factor`` frames become one, which lasts ``factor * dt``. No new frame holds frames of two trials or splits.
 
     Frames are counted from the start of each trial (and where the split changes), so that presentations of a repeated
@@ -35,11 +36,6 @@ class Downsample:
     def __init__(self, options: DownsampleOptions, facts: PreparationFacts) -> None:
         del facts  # nothing depends on the group
         self._options = options
-
-    def fit(self, recording: Recording, train: np.ndarray) -> dict[str, Any]:
-        """Fit nothing."""
-        del recording, train
-        return {}
 
     def apply(self, recording: Recording, state: Mapping[str, Any]) -> Recording:
         """Make the new frames; they lie in memory.

@@ -10,13 +10,14 @@ import numpy as np
 from visioncore_engine.contracts import PreparationFacts
 from visioncore_neural.options.preparation import DifferenceOptions, SideBasisOptions, SmoothOptions
 from visioncore_neural.preparations.arrays import EYE, Edges, chosen_channels, replaced, unfilled, with_behavior
+from visioncore_neural.preparations.unfitted import Unfitted
 from visioncore_neural.recording import Recording
 from visioncore_neural.stages.bases import temporal_basis
 
 __all__ = ["Difference", "Smooth", "TemporalBasis"]
 
 
-class Difference:
+class Difference(Unfitted):
     """``x[t] - x[t - 1]`` in place of x; 0 in the first frame of each trial and where the split changes.
 
     Parameters
@@ -28,11 +29,6 @@ class Difference:
     def __init__(self, options: DifferenceOptions, facts: PreparationFacts) -> None:
         del facts  # nothing depends on the group
         self._of, self._channels = options.of, options.channels
-
-    def fit(self, recording: Recording, train: np.ndarray) -> dict[str, Any]:
-        """Fit nothing."""
-        del recording, train
-        return {}
 
     def apply(self, recording: Recording, state: Mapping[str, Any]) -> Recording:
         """Change the values."""
@@ -48,7 +44,7 @@ class Difference:
         return replaced(recording, self._of, values)
 
 
-class Smooth:
+class Smooth(Unfitted):
     """Gaussian running mean over the frames of a trial and split that exist; weights sum to 1 at the edges too.
 
     A value that is not finite is left out of the means of others, and stays as it is.
@@ -62,11 +58,6 @@ class Smooth:
     def __init__(self, options: SmoothOptions, facts: PreparationFacts) -> None:
         del facts  # nothing depends on the group
         self._options = options
-
-    def fit(self, recording: Recording, train: np.ndarray) -> dict[str, Any]:
-        """Fit nothing."""
-        del recording, train
-        return {}
 
     def apply(self, recording: Recording, state: Mapping[str, Any]) -> Recording:
         """Change the values."""
@@ -96,7 +87,7 @@ class Smooth:
         return replaced(recording, key, values)
 
 
-class TemporalBasis:
+class TemporalBasis(Unfitted):
     """A side input under single frames and raised cosines (`stages.bases`), as behavior channels.
 
     Function j of channel ``c`` is ``<c>_past_<j>``, and its mirrored copy, which begins with the next frame,
@@ -111,11 +102,6 @@ class TemporalBasis:
     def __init__(self, options: SideBasisOptions, facts: PreparationFacts) -> None:
         del facts  # nothing depends on the group
         self._options = options
-
-    def fit(self, recording: Recording, train: np.ndarray) -> dict[str, Any]:
-        """Fit nothing."""
-        del recording, train
-        return {}
 
     def apply(self, recording: Recording, state: Mapping[str, Any]) -> Recording:
         """Filter the channels."""

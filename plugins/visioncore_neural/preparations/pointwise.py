@@ -10,12 +10,13 @@ import numpy as np
 from visioncore_engine.contracts import PreparationFacts
 from visioncore_neural.options.preparation import SplitReLUOptions, SymlogOptions
 from visioncore_neural.preparations.arrays import chosen_channels, replaced, with_behavior
+from visioncore_neural.preparations.unfitted import Unfitted
 from visioncore_neural.recording import Recording
 
 __all__ = ["SplitReLU", "Symlog"]
 
 
-class Symlog:
+class Symlog(Unfitted):
     """``sign(x) log(1 + |x|)``.
 
     Parameters
@@ -28,11 +29,6 @@ class Symlog:
         del facts  # nothing depends on the group
         self._of, self._channels = options.of, options.channels
 
-    def fit(self, recording: Recording, train: np.ndarray) -> dict[str, Any]:
-        """Fit nothing."""
-        del recording, train
-        return {}
-
     def apply(self, recording: Recording, state: Mapping[str, Any]) -> Recording:
         """Change the values."""
         del state  # nothing was fitted
@@ -42,7 +38,7 @@ class Symlog:
         return replaced(recording, self._of, values)
 
 
-class SplitReLU:
+class SplitReLU(Unfitted):
     """``relu(x)`` and ``relu(-x)`` of behavior channels, as ``<name>_positive`` and ``<name>_negative``.
 
     They follow behind the channels that stay: all positive ones, then all negative ones.
@@ -56,11 +52,6 @@ class SplitReLU:
     def __init__(self, options: SplitReLUOptions, facts: PreparationFacts) -> None:
         del facts  # nothing depends on the group
         self._channels = options.channels
-
-    def fit(self, recording: Recording, train: np.ndarray) -> dict[str, Any]:
-        """Fit nothing."""
-        del recording, train
-        return {}
 
     def apply(self, recording: Recording, state: Mapping[str, Any]) -> Recording:
         """Split the channels."""

@@ -10,12 +10,13 @@ import numpy as np
 from visioncore_engine.contracts import PreparationFacts
 from visioncore_neural.options.preparation import VelocityOptions
 from visioncore_neural.preparations.arrays import EYE, with_behavior
+from visioncore_neural.preparations.unfitted import Unfitted
 from visioncore_neural.recording import Recording
 
 __all__ = ["Velocity"]
 
 
-class Velocity:
+class Velocity(Unfitted):
     """Change per second since the frame before, added as behavior channels.
 
     Parameters
@@ -27,11 +28,6 @@ class Velocity:
     def __init__(self, options: VelocityOptions, facts: PreparationFacts) -> None:
         del facts  # nothing depends on the group
         self._of = options.of
-
-    def fit(self, recording: Recording, train: np.ndarray) -> dict[str, Any]:
-        """Fit nothing."""
-        del recording, train
-        return {}
 
     def apply(self, recording: Recording, state: Mapping[str, Any]) -> Recording:
         """Add the channels; zero in the first frame of each trial and where the split changes."""
