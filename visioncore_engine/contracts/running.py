@@ -96,8 +96,9 @@ class Training(ABC):
         """Have the run end at another step than now planned: one to come, and none beyond what the run file plans.
 
         Learning rates, and schedules whose clock is ``fraction``, go over the rest of their course at another pace and
-        end with the run; they do not jump. For hooks between steps (`on_validation_end`, say), with one number on all
-        processes: another one ends the run at the next step. Checkpoints keep it.
+        end with the run; they do not jump. The plan of a sampler stays what it is: it knows no end, and is read ahead.
+        For hooks between steps (`on_validation_end`, say), with one number on all processes: another one ends the run
+        at the next step. Checkpoints keep it.
         """
 
     @abstractmethod

@@ -76,7 +76,8 @@ class TimeBudgetOptions(Options):
     shorten: bool = Field(
         False,
         description="count after each validation the steps that fit into what is left; where these are fewer than "
-        "planned, learning rates and schedules whose clock is `fraction` end with them; without it they are cut off",
+        "planned, learning rates and schedules whose clock is `fraction` end with them; without it they are cut off. "
+        "What counts steps or epochs, such as the curriculum of a sampler, stays as it is",
     )
 
 

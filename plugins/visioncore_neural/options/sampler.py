@@ -35,7 +35,8 @@ class ContrastWeightedOptions(SamplerOptions):
 
     warmup: Annotated[float | Schedule, Field(union_mode="left_to_right")] = Field(
         Schedule(schedule="ramp", start=0.0, stop=1.0, steps=2000),
-        description="the share a in `weight = (1 - a) * score + a`: a number or a schedule, read at every draw",
+        description="the share a in `weight = (1 - a) * score + a`: a number or a schedule over steps or epochs, read "
+        "at every draw; it stays what it is where `time_budget` shortens the run",
     )
 
     @field_validator("warmup")

@@ -21,6 +21,10 @@ class ContrastWeighted:
     `valid` counts its valid frames, so at ``a = 1`` every valid frame comes alike. A batch costs
     O(batch · log windows) at any `a`, and nothing ends at 2^24 (`visioncore_engine.data.Blend`).
 
+    The schedule stays what it is where a run is made shorter while it trains (`contracts.Training.plan_end`): the plan
+    is a function of seed and position alone. Batches are read ahead of the moment at which an end is moved, and a run
+    that is resumed after it has to find those that were.
+
     Parameters
     ----------
     options, facts
