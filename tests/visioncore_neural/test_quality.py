@@ -13,11 +13,12 @@ from torch import nn
 
 from visioncore_engine.contracts import EvaluatorFacts
 from visioncore_engine.errors import DataError
-from visioncore_engine.report import SERIES, drawing
+from visioncore_engine.report import SERIES, ReportContext, drawing
 from visioncore_neural.evaluators.names import UNIT_COLUMNS
 from visioncore_neural.evaluators.quality import UnitQuality
 from visioncore_neural.evaluators.units import Units
 from visioncore_neural.options.evaluator import QualityOptions, UnitsOptions
+from visioncore_neural.report import quality
 from visioncore_neural.report.quality_figures import quality_figure, waveform_figure
 
 TABLE = """unit,depth,session,contamination,x,label
@@ -200,3 +201,17 @@ def test_the_best_waveforms_stand_above_the_worst():
         below = [line.get_ydata().argmax() for line in axes.get_lines() if line.get_color() == SERIES[0]]
     assert (above, below) == ([1, 3], [0])  # the unit without a score is in neither
     assert to_rgba(SERIES[0]) != to_rgba(SERIES[1])
+
+
+def test_the_report_has_a_section_where_the_table_of_units_holds_more_than_scores(tmp_path):
+    def written(names):
+        lines = [",".join(["validation", *(str(row[name]) for name in names)]) for row in ROWS]
+        (tmp_path / "units.csv").write_text("\n".join([",".join(["split", *names]), *lines, ""]))
+        with drawing():
+            return quality.section(ReportContext(tmp_path))
+
+    assert written(["session", "unit", "bits_per_spike"]) is None
+    found = written([*ROWS[0]])
+    assert found.title == "Quality of units"
+    assert ">contamination</text>" in found.body
+    assert ">layer 4</text>" in found.body

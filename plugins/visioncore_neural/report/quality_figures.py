@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["quality_columns", "quality_figure", "shown_score", "waveform_figure"]
 
+_COLUMNS = 4  # of panels
 _NUM_SESSIONS = 6  # that have a panel each
 _NUM_UNITS = 6  # best, and worst, whose waveforms are drawn
 _PLACES = ("x", "y", DEPTH)
@@ -59,9 +60,9 @@ def quality_figure(rows: Rows) -> Figure | None:
             panels.append(partial(_probe, rows=own, session=session, score=score, down="y" if "y" in names else DEPTH))
     if not panels:
         return None
-    num_rows = -(-len(panels) // 3)
-    figure = new_figure(1060, 300 * num_rows)
-    axes = figure.subplots(num_rows, 3, squeeze=False).flatten()
+    num_rows = -(-len(panels) // _COLUMNS)
+    figure = new_figure(1060, 270 * num_rows)
+    axes = figure.subplots(num_rows, _COLUMNS, squeeze=False).flatten()
     for one in axes[len(panels) :]:
         one.set_axis_off()
     for panel, one in zip(panels, axes, strict=False):
@@ -91,11 +92,11 @@ def waveform_figure(rows: Rows, waveforms: Mapping[str, np.ndarray]) -> Figure |
             axes.text(-0.1, row, word, ha="right", va="center")
             for place, unit in enumerate(chosen):
                 shape = waveforms[session][unit]
-                shape = 0.7 * (shape - shape.mean()) / (np.ptp(shape) or 1.0)
+                shape = 0.6 * (shape - shape.min()) / (np.ptp(shape) or 1.0) - 0.3
                 axes.plot(place + np.linspace(0, 0.9, len(shape)), row + shape, color=SERIES[row], linewidth=1.5)
                 label = f"{own[unit]['unit']}: {numbers(own, score)[unit]:z.2f}"
-                axes.text(place + 0.45, row + 0.48, label, ha="center", fontsize=10)
-        axes.set(title=session, xlim=(-0.6, _NUM_UNITS), ylim=(-0.6, 1.7))
+                axes.text(place + 0.45, row + 0.4, label, ha="center", fontsize=10)
+        axes.set(title=session, xlim=(-0.6, _NUM_UNITS), ylim=(-0.4, 1.6))
         axes.set_axis_off()
     return figure
 
@@ -126,7 +127,7 @@ def _scatter(axes: Axes, *, rows: Rows, name: str, score: str) -> None:
             markeredgewidth=0,
             alpha=0.7,
         )
-    axes.set(title=name.replace("_", " "), xlabel=name.replace("_", " "), ylabel=score.replace("_", " "))
+    axes.set(xlabel=name.replace("_", " "), ylabel=score.replace("_", " "))
     if len(_sessions(rows)) > 1:
         axes.legend(handletextpad=0.1)
 
