@@ -213,5 +213,5 @@ def test_the_report_has_a_section_where_the_table_of_units_holds_more_than_score
     assert written(["session", "unit", "bits_per_spike"]) is None
     found = written([*ROWS[0]])
     assert found.title == "Quality of units"
-    assert ">contamination</text>" in found.body
-    assert ">layer 4</text>" in found.body
+    assert ">contamination</text>" in found.html
+    assert ">layer 4</text>" in found.html
