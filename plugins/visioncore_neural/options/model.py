@@ -89,7 +89,8 @@ class EncoderOptions(RateOptions):
     expose: Patterns = Field(
         (),
         description="parts whose features stand among the outputs, as `features/<part>`, where regularizers of outputs "
-        "such as `activity` can name them: patterns over `core.0`, `core.1`, …, `modulator`, `recurrent.0`, …",
+        "such as `activity` can name them: patterns over `core.0`, `core.1`, …, `modulator`, `recurrent.0`, …; a core "
+        "that is looked into is not compiled",
     )
 
     @model_validator(mode="after")
