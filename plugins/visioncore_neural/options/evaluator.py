@@ -79,7 +79,9 @@ class UnitsOptions(Options):
     )
     block: float = Field(10.0, gt=0, description="seconds of a block, for `rescale` and `num_draws`")
     quality: QualityOptions | None = Field(
-        None, description="tables and waveforms of units that stand beside the scores, with pictures of both"
+        None,
+        description="what is known of units from elsewhere stands beside the scores, with pictures: a CSV `table` by "
+        "`session` and `unit`, of which `columns` are taken; `waveforms`, an NPZ file per session; depths of `layer_4`",
     )
 
 
