@@ -36,7 +36,8 @@ class Sizes:
 def payload_of(sizes: Sizes) -> dict[str, dict[str, Tensor]]:
     """A checkpoint of weights and nothing else."""
     torch.manual_seed(0)
-    return {"state_dict": {f"layer{number}": torch.randn(sizes.values) for number in range(sizes.tensors)}}
+    weights = {f"layer{number}": torch.randn(sizes.values) for number in range(sizes.tensors)}
+    return {"state_dict": weights, "visioncore": {}}
 
 
 def measure(sizes: Sizes = Sizes()) -> list[Figure]:
