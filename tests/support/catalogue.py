@@ -9,12 +9,13 @@ import os
 import re
 import shlex
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from forked import forked
 
 from visioncore_engine import errors
 from visioncore_engine.cli import main
@@ -102,12 +103,11 @@ def traceback(err: io.StringIO) -> bool:
 
 
 def type_apart(command: str) -> Said:
-    """Run a command line in a process of its own: it will be ended. Only the first line is the same each time."""
-    program = "import sys; from visioncore_engine.cli import main; sys.exit(main(sys.argv[1:]))"
-    words = [sys.executable, "-W", "ignore", "-c", program, *shlex.split(command)[1:]]
-    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=120)
-    (line,) = [line for line in done.stderr.splitlines() if line.startswith("hang: ")]
-    return Said(done.returncode, re.sub(r"for \d+ s", "for 5 s", line) + "\n")
+    """Run a command line in a child: it will be ended. Only the first line is the same each time."""
+    with tempfile.TemporaryDirectory() as folder:
+        done = forked(lambda: main(shlex.split(command)[1:]), folder)
+    (line,) = [line for line in done.err.splitlines() if line.startswith("hang: ")]
+    return Said(done.code, re.sub(r"for \d+ s", "for 5 s", line) + "\n")
 
 
 def truncate(size: str, path: str) -> int:
@@ -417,7 +417,7 @@ ENTRIES = (
     Entry(
         errors.Hung,
         "A process that gives no sign of life",
-        f"{UNRULY} --set policies.watchdog=4",
+        f"{UNRULY} --set policies.watchdog=1",
         "Look at the stacks. Work that rightly takes so long calls `facts.heartbeat()`, or the limit is raised.",
         files=callback("hangs", "time.sleep(600)"),
     ),

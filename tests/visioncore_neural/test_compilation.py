@@ -11,8 +11,9 @@ from torch import nn
 from torch._dynamo.backends.common import aot_autograd
 from torch._dynamo.testing import CompileCounterWithBackend
 from torch._functorch.aot_autograd import make_boxed_func
+from unreported import train
 
-from visioncore_engine import load, resolve, train
+from visioncore_engine import load, resolve
 from visioncore_engine.compilation import compile_parts
 from visioncore_engine.errors import ConfigError
 
@@ -137,7 +138,6 @@ def test_a_compiled_training_is_the_plain_one_up_to_rounding(tmp_path):
                     "run": {"dir": str(tmp_path / str(compiled))},
                 }
             ),
-            quiet=True,
         ).scores["val/bits_per_spike"]
         for compiled in (False, True)
     ]

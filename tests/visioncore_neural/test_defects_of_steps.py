@@ -6,8 +6,9 @@ from typing import get_args
 
 import pytest
 import torch
+from unreported import train
 
-from visioncore_engine import discover, load, resolve, train
+from visioncore_engine import discover, load, resolve
 from visioncore_engine.build import build
 from visioncore_engine.component import resolve_address
 from visioncore_engine.config.run import TrainerOptions
@@ -29,7 +30,7 @@ def test_b1_every_precision_moves_the_weights(precision, tmp_path):
     """With mixed precision, an optimizer step that nobody was told of was left out, and the steps were counted."""
     trainer = {"max_epochs": 1, "accelerator": "cpu", "precision": precision}
     resolved = resolve({**RUN, "trainer": trainer, "run": {"dir": str(tmp_path / "run")}})
-    train(resolved, quiet=True)
+    train(resolved)
     trained = dict(load(tmp_path / "run" / "checkpoints" / "last.ckpt").model.named_parameters())
     start = dict(build(resolved).model.named_parameters())
     heads = [name for name in trained if name.endswith(("features", "bias"))]

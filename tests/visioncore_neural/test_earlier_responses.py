@@ -11,8 +11,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from neural_recordings import dataset, make
+from unreported import train
 
-from visioncore_engine import load, resolve, train
+from visioncore_engine import load, resolve
 from visioncore_neural.data.source import SessionSource
 from visioncore_neural.recording import Recording
 
@@ -144,7 +145,7 @@ def test_a_run_without_stimulus_trains_evaluates_and_loads_without_reading_it(tm
         return torch.zeros((len(first), 0, self._length, 12, 12)), None
 
     monkeypatch.setattr(SessionSource, "_inputs", refuse)
-    train(resolve(["run.yaml"], sets=["run.dir=run"]), quiet=True)
+    train(resolve(["run.yaml"], sets=["run.dir=run"]))
     assert "train/auxiliary/prediction_error" in Path("run/metrics.csv").read_text().splitlines()[0]
     twin = load("run/checkpoints/last.ckpt")
     group = next(iter(twin.groups))

@@ -76,7 +76,9 @@ def test_every_road_gives_the_same_bits(case):
 
 @pytest.mark.parametrize("home", ["device", "shared", "mapped"])
 def test_a_run_learns_the_same_in_every_home(home, tmp_path, monkeypatch):
-    from visioncore_engine import resolve, train
+    from unreported import train
+
+    from visioncore_engine import resolve
     from visioncore_engine.data import shared
 
     root = tmp_path / "memory"
@@ -86,10 +88,8 @@ def test_a_run_learns_the_same_in_every_home(home, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "run.yaml").write_text(RUN)
     with road("torch"):
-        plain = train(
-            resolve(["run.yaml"], sets=["run.dir=plain", "loader.home=mapped", "loader.gather=torch"]), quiet=True
-        )
-        other = train(resolve(["run.yaml"], sets=["run.dir=other", f"loader.home={home}"]), quiet=True)
+        plain = train(resolve(["run.yaml"], sets=["run.dir=plain", "loader.home=mapped", "loader.gather=torch"]))
+        other = train(resolve(["run.yaml"], sets=["run.dir=other", f"loader.home={home}"]))
     assert other.scores == plain.scores
     assert list(root.rglob("*.npy")) == []
     assert json.loads((tmp_path / "plain" / "record.json").read_text())["loader"]["gather"] == "torch"
@@ -100,7 +100,9 @@ def test_a_run_learns_the_same_in_every_home(home, tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_two_processes_share_one_copy_and_leave_nothing(tmp_path, monkeypatch):
-    from visioncore_engine import resolve, train
+    from unreported import train
+
+    from visioncore_engine import resolve
     from visioncore_engine.data import shared
 
     monkeypatch.chdir(tmp_path)
@@ -108,7 +110,7 @@ def test_two_processes_share_one_copy_and_leave_nothing(tmp_path, monkeypatch):
     before = set(shared.ROOT.rglob("*.npy")) if shared.ROOT.exists() else set()
     sets = ["trainer.accelerator=cpu", "trainer.devices=2"]
     found = {
-        home: train(resolve(["run.yaml"], sets=[*sets, f"run.dir={home}", f"loader.home={home}"]), quiet=True).scores
+        home: train(resolve(["run.yaml"], sets=[*sets, f"run.dir={home}", f"loader.home={home}"])).scores
         for home in ("mapped", "shared")
     }
     assert found["shared"] == found["mapped"]

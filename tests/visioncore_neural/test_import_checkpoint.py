@@ -11,8 +11,9 @@ import yaml
 from neural_models import double
 from old_checkpoints import BLOCKS, GRID, UNITS, WHOLE, old_file
 from old_zoo import ZOO
+from unreported import train
 
-from visioncore_engine import evaluate, load, resolve, train
+from visioncore_engine import evaluate, load, resolve
 from visioncore_engine.cli import main
 from visioncore_engine.errors import CheckpointError, ConfigError, UserError
 from visioncore_neural.imports.weights import model_of_weights
@@ -291,7 +292,7 @@ def test_the_command_writes_what_evaluation_and_transfer_take(tmp_path, capsys):
     capsys.readouterr()
     assert main(["checkpoint", "inspect", str(tmp_path / "new.ckpt")]) == 0
     moved = {**run, "transfer": {"from": str(tmp_path / "new.ckpt"), "parts": ["core", "adapters"], "freeze": ["core"]}}
-    result = train(resolve(moved), quiet=True)
+    result = train(resolve(moved))
     trained = load(result.run_dir / "checkpoints" / "last.ckpt")
     new = load(tmp_path / "new.ckpt")
     assert torch.equal(trained.model.core[0].stem.conv.weight, new.model.core[0].stem.conv.weight)

@@ -9,6 +9,7 @@ import shutil
 
 import numpy as np
 import pytest
+from small_runs import small_run
 
 from visioncore_engine import resolve, train
 from visioncore_engine.report import ReportContext, Section, drawing, write
@@ -25,41 +26,23 @@ SECTIONS = {
     "Influence by lag": influence,
     "Temporal kernels": kernels,
 }
-RUN = {
-    "seed": 3,
-    "data": {
-        "name": "synthetic_v1",
-        "num_sessions": 3,
-        "num_units": 4,
-        "size": 12,
-        "duration": 30.0,
-        "trial": 3.0,
-        "num_repeats": 2,
-        "window": {"length": 15},
-    },
-    "sampler": {"name": "shuffled", "batch_size": 150, "batches_per_epoch": 2},
-    "model": {
-        "name": "encoder",
-        "core": [
-            {"name": "learnable_temporal", "kernel_size": 4, "num_channels": 2},
-            {"name": "conv3d", "channels": [4], "kernel_size": [1, 5, 5]},
-        ],
-        "readout": {"name": "gaussian"},
-    },
-    "loss": {"name": "poisson"},
-    "metrics": ["bits_per_spike"],
-    "evaluate": ["units", {"name": "ground_truth", "num_predictions": 20}],
-    "optimizer": {"name": "adamw", "lr": 0.01},
-    "checkpoint": {"monitor": "val/bits_per_spike", "mode": "max"},
-    "trainer": {"max_epochs": 2, "log_every_n_steps": 1, "accelerator": "cpu"},
-}
+CORE = (
+    {"name": "learnable_temporal", "kernel_size": 4, "num_channels": 2},
+    {"name": "conv3d", "channels": [4], "kernel_size": [1, 5, 5]},
+)
 
 
 @pytest.fixture(scope="module")
 def run_dir(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("runs") / "tiny"
-    train(resolve({**RUN, "run": {"name": "tiny", "dir": str(folder)}}), quiet=True)
-    return folder
+    run = small_run(
+        tmp_path_factory.mktemp("runs") / "tiny",
+        data={"num_sessions": 3, "num_units": 4},
+        core=CORE,
+        evaluate=["units", {"name": "ground_truth", "num_predictions": 20}],
+        checkpoint={"monitor": "val/bits_per_spike", "mode": "max"},
+        trainer={"max_epochs": 2, "log_every_n_steps": 1, "accelerator": "cpu"},
+    )
+    return train(resolve(run), quiet=True).run_dir
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 from pytorch_lightning.trainer.states import TrainerFn
+from small_runs import small_run
 from waiting import until
 
 from visioncore_engine import resolve, train
@@ -284,33 +285,13 @@ def _runs(process):
 
 @pytest.mark.slow
 def test_a_snapshot_has_in_a_process_of_its_own_the_scores_that_its_weights_had_in_training(tmp_path):
-    run = {
-        "seed": 3,
-        "data": {
-            "name": "synthetic_v1",
-            "num_sessions": 2,
-            "num_units": 3,
-            "size": 12,
-            "duration": 30.0,
-            "trial": 3.0,
-            "num_repeats": 2,
-            "window": {"length": 15},
-        },
-        "sampler": {"name": "shuffled", "batch_size": 150, "batches_per_epoch": 2},
-        "model": {
-            "name": "encoder",
-            "core": [{"name": "conv3d", "channels": [4], "kernel_size": [3, 5, 5]}],
-            "readout": {"name": "gaussian"},
-        },
-        "loss": {"name": "poisson"},
-        "metrics": ["bits_per_spike"],
-        "optimizer": {"name": "adamw", "lr": 0.01},
-        "trainer": {"max_epochs": 3, "accelerator": "cpu"},
-        "evaluate": ["units"],
-        "callbacks": [{"name": "model_logging", "every": 100, "evaluate_every": 1, "wait_minutes": 4.0}],
-        "loggers": ["jsonl"],
-        "run": {"dir": str(tmp_path / "run")},
-    }
+    run = small_run(
+        tmp_path / "run",
+        trainer={"max_epochs": 3, "accelerator": "cpu"},
+        evaluate=["units"],
+        callbacks=[{"name": "model_logging", "every": 100, "evaluate_every": 1, "wait_minutes": 4.0}],
+        loggers=["jsonl"],
+    )
     train(resolve(run), quiet=True)
     rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     valued = {row["step"]: row for row in rows if "val/loss" in row}

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from unreported import train
 
-from visioncore_engine import load, resolve, train
+from visioncore_engine import load, resolve
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 TINY = (CONFIGS / "overlays" / "tiny.yaml", CONFIGS / "overlays" / "tiny-synthetic_v1.yaml")
@@ -19,7 +20,6 @@ def source(tmp_path_factory):
     folder = tmp_path_factory.mktemp("source")
     train(
         resolve([CONFIGS / "demo.yaml", *TINY], sets=[*SHORT, "data.num_sessions=2", f"run.dir={folder}/run"]),
-        quiet=True,
     )
     return folder / "run"
 
@@ -35,7 +35,7 @@ def test_old_sessions_are_predicted_as_before_behind_a_frozen_core(source, tmp_p
         f"transfer.freeze=[{', '.join(map(repr, frozen))}]", f"run.dir={tmp_path}/run", "seed=1",
         f"trainer.devices={devices}", f"sampler.name={sampler}", "sampler.batch_size=400",
     ]  # fmt: skip
-    result = train(resolve([CONFIGS / "transfer.yaml", *TINY], sets=sets), quiet=True)
+    result = train(resolve([CONFIGS / "transfer.yaml", *TINY], sets=sets))
     new = load(result.run_dir / "checkpoints" / "last.ckpt")
     assert len(new.groups) == 3
     assert set(names) < set(new.groups)
@@ -52,7 +52,7 @@ def test_a7_a_resumed_run_goes_on_with_its_trained_biases_and_not_with_the_means
     def run(name, epochs, **options):
         sets = [*SHORT, "scheduler=null", "data.num_sessions=2", f"run.dir={tmp_path}/{name}"]
         resolved = resolve([CONFIGS / "demo.yaml", *TINY], sets=[*sets, f"trainer.max_epochs={epochs}"])
-        train(resolved, quiet=True, **options)
+        train(resolved, **options)
         return load(tmp_path / name / "checkpoints" / "last.ckpt").model.state_dict()
 
     whole, half = run("whole", 2), run("cut", 1)
