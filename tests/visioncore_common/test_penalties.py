@@ -65,8 +65,15 @@ def test_laplacian_of_what_is_constant_or_linear_is_zero(slopes):
 
 @pytest.mark.parametrize("shape", [(3,), (2, 3, 2)])
 def test_weights_too_small_to_bend_are_named(shape):
-    with pytest.raises(ConfigError, match="needs three values along each; too few in w"):
+    with pytest.raises(ConfigError, match="needs three values along each, and no axis twice; too few in w"):
         build(Laplacian, LaplacianOptions, {"w": weight(*shape)})
+
+
+def test_one_axis_under_two_names_is_refused():
+    """Axes -2 and 0 of a matrix are the same."""
+    with pytest.raises(ConfigError, match="no axis twice; too few in w"):
+        build(Laplacian, LaplacianOptions, {"w": weight(5, 5)}, axes=[-2, 0])
+    assert build(Laplacian, LaplacianOptions, {"w": weight(5, 5)}, axes=[-2, 1])
 
 
 def test_orthogonality_counts_directions_only():
@@ -79,7 +86,7 @@ def test_orthogonality_counts_directions_only():
         torch.linalg.qr(weight(5, 5)).Q.detach() * torch.tensor([1.0, 2.0, 3.0, 4.0, 5.0]).double()[:, None]
     )
     assert build(Orthogonality, RegularizerOptions, {"w": apart}).penalty({"w": apart}).item() < 1e-20
-    with pytest.raises(ConfigError, match="two axes or more; too few in bias"):
+    with pytest.raises(ConfigError, match="2 axes or more; too few in bias"):
         build(Orthogonality, RegularizerOptions, {"bias": weight(4)})
 
 
@@ -95,7 +102,7 @@ def test_a_filter_is_the_kernel_from_one_input_to_one_output(scaled):
         value[1].zero_()
     (gradient,) = torch.autograd.grad(lasso.penalty({"w": value}), value)
     assert torch.equal(gradient[1], torch.zeros_like(gradient[1]))
-    with pytest.raises(ConfigError, match="two axes or more"):
+    with pytest.raises(ConfigError, match="2 axes or more"):
         build(group_lasso, GroupLassoOptions, {"w": weight(3)}, groups="filter")
 
 

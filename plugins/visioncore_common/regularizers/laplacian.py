@@ -21,7 +21,7 @@ class Laplacian(Penalty):
     Raises
     ------
     ConfigError
-        For a parameter that lacks an axis, or has fewer than three values along it.
+        For a parameter that lacks an axis, has fewer than three values along it, or has one of them named twice.
     """
 
     def __init__(self, options: LaplacianOptions, facts: RegularizerFacts) -> None:
@@ -29,14 +29,15 @@ class Laplacian(Penalty):
         require(
             facts,
             self._fits,
-            f"a second difference along axes {self._axes} needs three values along each",
+            f"a second difference along axes {self._axes} needs three values along each, and no axis twice",
             given=f"axes: {list(self._axes)}",
             other="other `axes`",
         )
 
     def _fits(self, parameter: Tensor) -> bool:
         inside = all(-parameter.ndim <= axis < parameter.ndim for axis in self._axes)
-        return inside and all(parameter.shape[axis] >= 3 for axis in self._axes)
+        differ = inside and len({axis % parameter.ndim for axis in self._axes}) == len(self._axes)
+        return differ and all(parameter.shape[axis] >= 3 for axis in self._axes)
 
     def of(self, parameter: Tensor) -> Tensor:
         """Sum of the squares of the Laplacian."""

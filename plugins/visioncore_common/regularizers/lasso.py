@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from visioncore_common.options.regularizer import GroupLassoOptions
-from visioncore_common.regularizers.penalty import Penalty, require
+from visioncore_common.regularizers.penalty import Penalty, require_axes
 from visioncore_engine.contracts import Regularizer, RegularizerFacts
 
 __all__ = ["FilterLasso", "GroupLasso", "group_lasso"]
@@ -38,13 +38,7 @@ class GroupLasso(Penalty):
         self._axis = {"unit": 0, "channel": 1, "tensor": None}[options.groups]
         self._size_scaled = options.size_scaled
         needed = 0 if self._axis is None else self._axis + 1
-        require(
-            facts,
-            lambda parameter: parameter.ndim >= needed,
-            f"groups along axis {self._axis} need parameters with {needed} axes or more",
-            given=f"groups: {options.groups}",
-            other="other `groups`",
-        )
+        require_axes(facts, needed, f"a group along axis {self._axis}", f"groups: {options.groups}", "other `groups`")
 
     def of(self, parameter: Tensor) -> Tensor:
         """Sum of the groups' norms."""
@@ -90,13 +84,7 @@ class FilterLasso(Penalty):
 
     def __init__(self, options: GroupLassoOptions, facts: RegularizerFacts) -> None:
         self._size_scaled = options.size_scaled
-        require(
-            facts,
-            lambda parameter: parameter.ndim >= 2,
-            "a kernel from input to output needs two axes or more",
-            given="groups: filter",
-            other="other `groups`",
-        )
+        require_axes(facts, 2, "a kernel from input to output", "groups: filter", "other `groups`")
 
     def of(self, parameter: Tensor) -> Tensor:
         """Sum of the kernels' norms."""

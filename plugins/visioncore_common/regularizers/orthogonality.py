@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from visioncore_common.regularizers.penalty import Penalty, require
+from visioncore_common.regularizers.penalty import Penalty, require_axes
 from visioncore_engine.contracts import RegularizerFacts
 from visioncore_engine.options import RegularizerOptions
 
@@ -27,13 +27,7 @@ class Orthogonality(Penalty):
 
     def __init__(self, options: RegularizerOptions, facts: RegularizerFacts) -> None:
         super().__init__(options, facts)
-        require(
-            facts,
-            lambda parameter: parameter.ndim >= 2,
-            "filters are the rows of weights with two axes or more",
-            given="",
-            other="weights only, e.g. 'core.*.weight'",
-        )
+        require_axes(facts, 2, "a weight whose rows are filters", "", "weights only, e.g. 'core.*.weight'")
 
     def of(self, parameter: Tensor) -> Tensor:
         """Deviation of the rows of one weight."""

@@ -11,7 +11,7 @@ from visioncore_engine.contracts import RegularizerFacts
 from visioncore_engine.errors import ConfigError, Problem
 from visioncore_engine.options import RegularizerOptions
 
-__all__ = ["Penalty", "require"]
+__all__ = ["Penalty", "require", "require_axes"]
 
 
 class Penalty:
@@ -53,3 +53,18 @@ def require(facts: RegularizerFacts, fits: Callable[[Tensor], bool], what: str, 
                 todo=f"leave these out of `match`, or choose {other}",
             )
         )
+
+
+def require_axes(facts: RegularizerFacts, num_axes: int, what: str, given: str, other: str) -> None:
+    """Refuse parameters with fewer axes than a penalty has a meaning for.
+
+    Raises
+    ------
+    ConfigError
+        Naming those with too few.
+    """
+
+    def fits(parameter: Tensor) -> bool:
+        return parameter.ndim >= num_axes
+
+    require(facts, fits, f"{what} needs {num_axes} axes or more", given, other)

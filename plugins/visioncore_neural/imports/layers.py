@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from visioncore_neural.imports.ledger import Block
+from visioncore_neural.legacy.words import ACTIVATIONS
 
 __all__ = ["convolutional", "frontend", "temporal_basis"]
 
@@ -14,11 +16,6 @@ _STAGES = {
 _NORMS = {
     "none": "none", "batch": "batch", "instance": "frame_instance", "layer": "frame_layer", "rms": "frame_rms",
     "group": "frame_group", "grn": "frame_response",
-}  # fmt: skip
-_ACTIVATIONS = {
-    "none": "identity", "identity": "identity", "relu": "relu", "elu": "elu", "gelu": "gelu", "silu": "silu",
-    "swish": "silu", "softplus": "softplus", "leakyrelu": "leaky_relu", "leaky_relu": "leaky_relu", "tanh": "tanh",
-    "splitrelu": "split_relu",
 }  # fmt: skip
 _POOLS = {
     "max": "max",
@@ -179,7 +176,7 @@ def _layer(name: str, channels: int, block: Block) -> dict[str, Any]:
     else:
         conv.lose("layers of a densenet do not step over pixels here", "stride")
     stage |= _convolution(conv) | _norm(block)
-    stage["activation"] = _word(block, "act_type", "none", _ACTIVATIONS, "identity")
+    stage["activation"] = _word(block, "act_type", "none", ACTIVATIONS, "identity")
     block.lose("nonlinearities have no options here", "act_params")
     if block.take("dropout"):
         stage["dropout"] = float(block.take("dropout"))
@@ -251,7 +248,7 @@ def _pool(pool: Block) -> dict[str, Any]:
     return {"pool": _POOLS[kind], "pool_size": [int(size if isinstance(size, int) else size[-1])]}
 
 
-def _word(block: Block, name: str, usual: str, words: dict[str, str], otherwise: str) -> str:
+def _word(block: Block, name: str, usual: str, words: Mapping[str, str], otherwise: str) -> str:
     """Translate a word; one without a counterpart is noted, and `otherwise` stands for it."""
     given = str(block.take(name, usual)).lower()
     if given not in words:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from visioncore_neural.legacy.refusals import Refusals, block_of, triple
+from visioncore_neural.legacy.words import ACTIVATIONS
 from visioncore_neural.options.old_core import OldFrontendOptions, OldLayerOptions, OldPoolOptions
 
 __all__ = ["Convnet", "Frontend", "Layer", "convnet_of", "frontend_of"]
@@ -16,10 +17,6 @@ _JOINS = {"none": "plain", "vanilla": "plain", "cnn": "plain", "conv": "plain", 
 _NORMS = {
     "none": "none", "batch": "batch", "rms": "pixel_rms", "layer": "pixel_layer", "grn": "window_response",
     "instance": "window_instance", "group": "window_group",
-}  # fmt: skip
-_ACTIVATIONS = {
-    "none": "identity", "identity": "identity", "relu": "relu", "gelu": "gelu", "silu": "silu", "swish": "silu",
-    "softplus": "softplus", "leakyrelu": "leaky_relu", "tanh": "tanh", "splitrelu": "split_relu", "elu": "elu",
 }  # fmt: skip
 _ACTIVATION_PARAMS = {"split_dim": 1, "negative_slope": 0.01, "approximate": "none"}
 _POOLS = {"max": "max", "avg": "average", "adaptivemax": "adaptive_max", "adaptiveavg": "adaptive_average",
@@ -174,12 +171,12 @@ def _norm(norm: str, params: Mapping[str, Any], channels: int, key: str, refusal
 
 def _activation(given: Any, params: Mapping[str, Any], key: str, refusals: Refusals) -> Any:
     word = str(given or "none").lower()
-    if word not in _ACTIVATIONS:
+    if word not in ACTIVATIONS:
         refusals.add(key, f"there is no nonlinearity like {word!r} here")
     for name, usual in _ACTIVATION_PARAMS.items():
         if params.get(name, usual) != usual:
             refusals.add(f"{key.rpartition('.')[0]}.act_params.{name}", f"only {usual!r} is")
-    return _ACTIVATIONS.get(word, "identity")
+    return ACTIVATIONS.get(word, "identity")
 
 
 def _pool(params: Mapping[str, Any], key: str, refusals: Refusals) -> OldPoolOptions | None:
