@@ -7,8 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
-import conformance_data
+import conformance_datasets
 import conformance_learning
+import conformance_models
+import conformance_preparations
+import conformance_readers
+import conformance_scores
 import importlib_metadata
 
 from visioncore_engine import discover
@@ -39,6 +43,13 @@ def _cases_of_example_lab(registry):
 
 POINTS = [point for point in importlib_metadata.entry_points(group=ENTRY_POINT_GROUP) if point.name in OURS]
 REGISTRY = discover(entry_points=[*POINTS, _example_lab()])
-CASES = cases_of(
-    REGISTRY, cases=(*conformance_learning.CASES, *conformance_data.CASES, *_cases_of_example_lab(REGISTRY))
+ROOMS = (
+    conformance_datasets,
+    conformance_learning,
+    conformance_models,
+    conformance_preparations,
+    conformance_readers,
+    conformance_scores,
 )
+WRITTEN = [case for room in ROOMS for case in room.CASES]
+CASES = cases_of(REGISTRY, cases=(*WRITTEN, *_cases_of_example_lab(REGISTRY)))

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from unittest import mock
 
 import numpy as np
 
+from visioncore_engine.contracts import RegularizerFacts
 from visioncore_engine.testing import Case, Given
 from visioncore_engine.testing.scenes.callback import CallbackScene
+from visioncore_engine.testing.scenes.regularizer import RegularizerScene, weights
 from visioncore_engine.testing.scenes.sampler import SamplerScene
+from visioncore_engine.testing.toys import TinyModel
 
 
 def by_contrast(options, index):
@@ -31,11 +35,25 @@ class WithCurriculum(CallbackScene):
         return replace(super().facts, sampler=_Curriculum())
 
 
+class WithMasks(CallbackScene):
+    """A run whose model has something to draw."""
+
+    def train(self, callback):
+        with mock.patch.object(TinyModel, "mask", lambda model: model.core.weight[:, None], create=True):
+            return super().train(callback)
+
+
 class WithoutSeconds(CallbackScene):
     """What a run leaves, without how long it took: no two runs take the same."""
 
     def probe(self, built):
         return {**super().probe(built), "state": {}}
+
+
+def in_three_dimensions():
+    """Weights of which any two axes have a second difference."""
+    parameters = {name: weights(name)["core.1.weight"] for name in weights()}
+    return RegularizerScene(RegularizerFacts(parameters))
 
 
 MEANS = "every mean training response is 1 in the scene"
@@ -47,7 +65,12 @@ CASES = (
         Case("loss", name, variants=RESPONSES, inert={"unit_weights": MEANS})
         for name in ("poisson", "bernoulli", "negative_binomial")
     ),
-    Case("loss", "gaussian", variants=RESPONSES, inert={"unit_weights": MEANS, "variance": MEANS}),
+    Case(
+        "loss",
+        "gaussian",
+        variants={"rate_floor": Given(2.0, variance="mean")},
+        inert={"unit_weights": MEANS, "variance": MEANS},
+    ),
     Case(
         "sampler",
         "contrast_weighted",
@@ -55,7 +78,7 @@ CASES = (
         scene=lambda _case: SamplerScene(frequencies=by_contrast),
     ),
     Case("regularizer", "group_lasso", options={"groups": "filter"}),
-    Case("regularizer", "laplacian", options={"axes": [-2]}, variants={"axes": [0]}),
+    Case("regularizer", "laplacian", options={"axes": [-2, -1]}, scene=lambda _case: in_three_dimensions()),
     Case("regularizer", "clamp", options={"min": -0.5, "max": 0.5}),
     Case("regularizer", "proximal_l1", inert={"rates": "no optimizer has moved the weights of the scene"}),
     Case("scheduler", "exponential", options={"gamma": 0.9}),
@@ -73,10 +96,9 @@ CASES = (
     Case(
         "callback",
         "model_logging",
-        inert={
-            **dict.fromkeys(("every", "num_units"), "the scene's model has no kernels in time and no masks to draw"),
-            "wait_minutes": "nothing is evaluated unless `evaluate_every` says so",
-        },
+        options={"every": 1, "num_units": 2},
+        scene=lambda _case: WithMasks(),
+        inert={"wait_minutes": "nothing is evaluated unless `evaluate_every` says so"},
     ),
     Case(
         "callback",
@@ -98,6 +120,7 @@ CASES = (
         "time_budget",
         options={"minutes": 600.0},
         variants={"minutes": 1e-6},
+        apart={"minutes": "that ends this run"},
         inert={"shorten": "the whole run fits into the budget"},
         scene=lambda _case: WithoutSeconds(),
         expected={
@@ -111,12 +134,17 @@ CASES = (
         "loss_spike",
         options={"window": 8, "threshold": 0.01},
         variants={"window": 9, "threshold": 50.0, "action": "skip", "limit": Given(0, action="skip")},
+        apart={
+            "action": "that leaves steps out, which is another training",
+            "limit": "that ends this run",
+        },
     ),
     Case(
         "logger",
         "wandb",
-        options={"mode": "disabled"},  # wandb holds the id of an offline run until the process ends: no second one
+        options={"mode": "disabled"},
         variants={"mode": "offline"},
+        apart={"mode": "wandb holds the id of an offline run until the process ends: no second one"},
         inert={
             "project": "stands in the binary file of a run that is not disabled",
             "entity": "stands in the same binary file",
@@ -130,6 +158,7 @@ CASES = (
         "launcher",
         "slurm",
         variants={"time": "1-12:00:00", "memory": "8G", "extra": ["--exclusive"]},
+        apart={"submit": "there is no queue that takes the job"},
     ),
     Case("launcher", "torchrun", inert={"timeout": "how long to wait for torchrun's store, and there is none"}),
     Case("optimizer", "sgd", variants={"nesterov": Given(True, momentum=0.5)}),

@@ -41,8 +41,6 @@ SURVIVORS: dict[str, str] = {
         )
     },
     "callback:model_logging: sum in single precision: mask()[:num_units].double()": f"{_THE_SAME} to seven digits",
-    "callback:model_logging: take the first only: for (name, part) in model.named_modules()": "the scene's model "
-    "has nothing to draw; tests/visioncore_neural/test_model_logging.py does",
     **{
         f"callback:model_logging: {fault}": "the scene evaluates no snapshot; tests/visioncore_neural/test_snapshots.py"
         for fault in (
@@ -51,36 +49,19 @@ SURVIVORS: dict[str, str] = {
             "take the first only: for logger in trainer.loggers",
         )
     },
-    "logger:tensorboard: take the first only: for (name, path) in pictures.items()": "what an event file holds only "
-    "its reader knows; tests/visioncore_common/test_loggers.py reads it",
     **{
         f"stage:visioncore: {fault}: return output": "inside a window any order is lawful; "
         "tests/visioncore_neural/test_import_checkpoint.py compares with the formulas"
         for fault in ("shift by one", "newest first")
     },
-    **{
-        f"stage:conv_gru: {fault}: return torch.unflatten(self._last_state(self.inputs(runs)), ": "only "
-        "imported weights go there; tests/visioncore_neural/test_import_checkpoint.py compares with the formulas"
-        for fault in ("shift by one", "newest first", "mix the examples", "cut the gradient")
-    },
     "evaluator:spike_triggered_average: sum in single precision: np.float64": f"{_THE_SAME} to seven digits",
     "evaluator:grating_tuning: sum in single precision: np.float64": f"{_THE_SAME} to seven digits",
     "evaluator:grating_tuning: sum in single precision: np.float64 (again)": f"{_THE_SAME} to seven digits",
-    "evaluator:grating_tuning: take the first only: for (name, size) in group.side.items()": (
-        "the scene has one side input"
-    ),
-    "evaluator:spike_triggered_average: take the first only: for (index, unit) in "
-    "enumerate(response_task(group)[1].ids)": (
-        "which units have a row nobody else can know; tests/visioncore_neural/test_triggered.py does of this one"
-    ),
     "evaluator:units: sum in single precision: rates.double()": f"{_THE_SAME} to seven digits",
-    "loss:gaussian: ignore an option: options.rate_floor": "every mean training response is above it",
     "loss:negative_binomial: sum in single precision: (log_rates + log_dispersion).double()": (
         f"{_THE_SAME} to seven digits"
     ),
     "loss:negative_binomial: sum in single precision: counts.double()": f"{_THE_SAME}: counts below 2^24 are exact",
-    "regularizer:laplacian: take the first only: for axis in self._axes": "the scene bends weights along one axis; "
-    "the tests of visioncore_common bend them along two",
     "sampler:contrast_weighted: take the first only: for group in np.unique(groups)": "what is told of a curriculum no "
     "law asks for; tests/visioncore_neural/test_samplers.py does",
 }

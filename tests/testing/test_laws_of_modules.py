@@ -14,12 +14,12 @@ from pydantic import Field
 from visioncore_engine import Component, discover, hookimpl
 from visioncore_engine.contracts import LossFacts
 from visioncore_engine.options import Options
-from visioncore_engine.testing import Case, checks_of, parametrize_with_checks
+from visioncore_engine.testing import Case, Check, checks_of, parametrize_with_checks
 from visioncore_engine.testing.observed import difference, expect_same
 from visioncore_engine.testing.saved import moved_numbers
 from visioncore_engine.testing.scenes.flow import groups_of
 from visioncore_engine.testing.scenes.loss import LossScene
-from visioncore_engine.testing.settings import in_every_setting, settings
+from visioncore_engine.testing.settings import settings
 
 POINT = SimpleNamespace(name="kit_modules", value="kit_modules_plugin", dist=None, load=lambda: kit_modules_plugin)
 REGISTRY = discover(entry_points=[POINT])
@@ -92,12 +92,23 @@ def test_a_law_is_tried_with_every_word_and_its_failure_names_the_word(monkeypat
     case = wordy()
     assert [words for words, _ in settings(case)] == ["", "word = 'b'", "word = 'bad'"]
 
-    @in_every_setting
     def law(case):
         assert case.build().word != "bad", "it says so"
 
     with pytest.raises(AssertionError, match="with word = 'bad': it says so"):
-        law(case)
+        Check("law", "A law.", law)(case)
+    Check("law", "A law.", law, one_setting="it is about the case as it stands")(case)
+
+
+def test_what_breaks_in_a_setting_names_it_whatever_it_raises(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, __name__, SimpleNamespace(Wordy=Wordy, WordOptions=WordOptions))
+
+    def law(case):
+        assert 1 / (case.build().word != "bad")
+
+    with pytest.raises(ZeroDivisionError) as error:
+        Check("law", "A law.", law)(wordy())
+    assert error.value.__notes__ == ["with word = 'bad'"]
 
 
 def test_what_differs_is_said_with_its_place():

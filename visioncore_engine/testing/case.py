@@ -54,6 +54,9 @@ class Case:
         Another value (or `Given`) of options whose other values cannot be derived, or act only beside others.
     inert
         Options that rightly change nothing in the scene, with the reason. One that does change something fails.
+    apart
+        Options whose other values only `every_option_acts` tries, with the reason. With every other word, switch and
+        value in `variants`, every check is tried.
     expected
         Checks that do not hold, with the reason: strict expected failures.
     scene
@@ -67,6 +70,7 @@ class Case:
     options: Mapping[str, Any] = field(default_factory=dict)
     variants: Mapping[str, Any] = field(default_factory=dict)
     inert: Mapping[str, str] = field(default_factory=dict)
+    apart: Mapping[str, str] = field(default_factory=dict)
     expected: Mapping[str, str] = field(default_factory=dict)
     scene: Callable[[Case], Scene] | None = None
     registry: Registry | None = None

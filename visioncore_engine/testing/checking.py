@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from visioncore_engine.component import KINDS
 from visioncore_engine.testing.case import Case
+from visioncore_engine.testing.settings import settings
 
 __all__ = ["Check", "check", "checks_of"]
 
@@ -27,26 +28,56 @@ class Check:
         Takes the case.
     fresh_process
         It starts a Python process of its own, once for each plugin.
+    one_setting
+        Why it is tried with the case alone and not in every setting of it; empty where it is.
     """
 
     name: str
     law: str
     function: Callable[[Case], None]
     fresh_process: bool = False
+    one_setting: str = ""
 
     def __call__(self, case: Case) -> None:
-        """Check one component; what it changes for others is put back."""
+        """Check one component in every setting of it; what it changes for others is put back.
+
+        Raises
+        ------
+        AssertionError
+            Where a law is broken, with the setting in which it is.
+        """
         from visioncore_engine.testing.worlds import restored
 
         with restored():
-            self.function(case)
+            for words, setting in [("", case)] if self.one_setting else settings(case):
+                try:
+                    self.function(setting)
+                except AssertionError as error:
+                    if words:
+                        raise AssertionError(f"with {words}: {error}") from error
+                    raise
+                except Exception as error:
+                    if words:
+                        error.add_note(f"with {words}")
+                    raise
 
     def __str__(self) -> str:
         return self.name
 
 
-def check(*kinds: str, fresh_process: bool = False) -> Callable[[Callable[[Case], None]], Callable[[Case], None]]:
+def check(
+    *kinds: str, fresh_process: bool = False, one_setting: str = ""
+) -> Callable[[Callable[[Case], None]], Callable[[Case], None]]:
     """Register a function of a `Case` as a check of some kinds; of every kind where none is named.
+
+    Parameters
+    ----------
+    kinds
+        Of components that meet it.
+    fresh_process
+        It starts a Python process of its own, once for each plugin.
+    one_setting
+        Why the case as it stands is enough. Otherwise the check is called for every setting of it (`settings`).
 
     Raises
     ------
@@ -65,7 +96,7 @@ def check(*kinds: str, fresh_process: bool = False) -> Callable[[Callable[[Case]
         for kind in kinds or KINDS:
             if (kind, name) in _TABLE:
                 raise ValueError(f"there is a check {name!r} of the kind {kind!r} already")
-            _TABLE[kind, name] = Check(name, law, function, fresh_process)
+            _TABLE[kind, name] = Check(name, law, function, fresh_process, one_setting)
         return function
 
     return register

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import importlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any, Literal, get_args, get_origin
 
 from visioncore_engine.component import KINDS, resolve_address
@@ -14,32 +14,22 @@ from visioncore_engine.errors import UserError
 from visioncore_engine.testing.case import Case, Given
 from visioncore_engine.testing.variation import own_options, variations
 
-__all__ = ["in_every_setting", "settings"]
-
-Function = Callable[[Case], None]
+__all__ = ["settings"]
 
 
-def in_every_setting(function: Function) -> Function:
-    """Make a check run for the case, for each of its `settings`, and say in which of them it failed."""
+@lru_cache(maxsize=1)  # all checks of a component ask one after another
+def settings(case: Case) -> tuple[tuple[str, Case], ...]:
+    """The case and its settings, each with words that name it.
 
-    @functools.wraps(function)
-    def every(case: Case) -> None:
-        for words, setting in settings(case):
-            try:
-                function(setting)
-            except AssertionError as error:
-                if not words:
-                    raise
-                raise AssertionError(f"with {words}: {error}") from error
+    That is with every other member of a `Literal` and every switch turned; with every other kind of data.
 
-    return every
-
-
-def settings(case: Case) -> Iterator[tuple[str, Case]]:
-    """The case; with every other member of a `Literal` and every switch turned; with every other kind of data.
-
-    Values that the case gives in `variants` are taken too. What is not valid is left out.
+    Values that the case gives in `variants` are taken too. Left out are those that are not valid, those that the case
+    sets `apart`, and where the data of a dataset lie, which its laws change themselves (`altered` of the scene).
     """
+    return tuple(_settings(case))
+
+
+def _settings(case: Case) -> Iterator[tuple[str, Case]]:
     yield "", case
     for changes in _changes(case):
         setting = replace(case, options={**case.options, **changes})
@@ -57,7 +47,10 @@ def settings(case: Case) -> Iterator[tuple[str, Case]]:
 
 def _changes(case: Case) -> Iterator[Mapping[str, Any]]:
     options = case.choose().options
+    apart = {*case.apart, *getattr(case.scene_of(), "altered", ())}
     for name in own_options(type(options), resolve_address(KINDS[case.kind].options)):
+        if name in apart:
+            continue
         if name in case.variants:
             variant = case.variants[name]
             given = variant if isinstance(variant, Given) else Given(variant)

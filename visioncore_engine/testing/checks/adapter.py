@@ -6,13 +6,11 @@ from visioncore_engine.testing.case import Case
 from visioncore_engine.testing.checking import check
 from visioncore_engine.testing.checks import frames, modules
 from visioncore_engine.testing.checks.modules import fitting_scenes, scene_of
-from visioncore_engine.testing.settings import in_every_setting
 
 __all__ = ["all_groups_get_one_shape", "frames", "modules"]
 
 
 @check("adapter")
-@in_every_setting
 def all_groups_get_one_shape(case: Case) -> None:
     """Groups with frames of different size all get the same `out_shape`."""
     shapes = {}

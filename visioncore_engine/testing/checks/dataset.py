@@ -108,7 +108,7 @@ def fitted_state_is_used(case: Case) -> None:
         )
 
 
-@check("dataset")
+@check("dataset", one_setting="what is held out in another setting the scene does not know")
 def held_out_data_are_not_fitted(case: Case) -> None:
     """Where only what is not trained on is another, all that is trained on and fitted is the same."""
     scene, dataset = _open(case)

@@ -24,6 +24,7 @@ __all__ = [
     "model_is_left_as_it_was",
     "nothing_is_kept_between_calls",
     "result_is_well_formed",
+    "tables_leave_no_column_out",
     "tables_leave_no_group_out",
 ]
 
@@ -59,6 +60,20 @@ def tables_leave_no_group_out(case: Case) -> None:
         assert not named or not lacking, (
             f"table {title!r} has rows for {', '.join(named)}, none for {', '.join(lacking)}"
         )
+
+
+@check("evaluator")
+def tables_leave_no_column_out(case: Case) -> None:
+    """A table with a row for a column of a group's target has rows for all columns of that target."""
+    scene, evaluator = _scene(case)
+    for title, table in scene.evaluate(evaluator).tables.items():
+        for group in scene.facts.groups:
+            told = {str(value) for row in table.rows if group.name in row.values() for value in row.values()}
+            for target in group.targets.values():
+                named, lacking = ([one for one in target.ids if (one in told) is there] for there in (True, False))
+                assert not named or not lacking, (
+                    f"table {title!r} has rows for {', '.join(named)} of {group.name}, none for {', '.join(lacking)}"
+                )
 
 
 @check("evaluator")

@@ -55,7 +55,7 @@ def it_builds(case: Case) -> None:
     case.build()
 
 
-@check()
+@check(one_setting="it reads the class of the options, not their values")
 def options_are_described(case: Case) -> None:
     """Every option says what it is, and the component what it does, in one line."""
     summary = case.entry.component.summary
@@ -77,7 +77,7 @@ def options_come_back_from_yaml(case: Case) -> None:
     assert pickle.loads(pickle.dumps(choice.options)) == choice.options, "pickled options are not the same"  # noqa: S301 - our own
 
 
-@check()
+@check(one_setting="what is no option is none beside any other value")
 def unknown_options_are_refused(case: Case) -> None:
     """A key that it does not have is an error that names the key."""
     word = "no_such_option"
@@ -89,7 +89,7 @@ def unknown_options_are_refused(case: Case) -> None:
         raise AssertionError(f"the key {word!r} was taken without a word")
 
 
-@check()
+@check(one_setting="it changes the options itself, one after another")
 def every_option_acts(case: Case) -> None:
     """Each of its own options changes something that it does."""
     options = case.choose().options
@@ -114,7 +114,7 @@ def every_option_acts(case: Case) -> None:
             )
 
 
-@check()
+@check(one_setting="it changes the options itself, one after another")
 def every_entry_of_a_list_acts(case: Case) -> None:
     """Of an option that holds several values each changes something."""
     options = case.choose().options
@@ -141,7 +141,7 @@ def _differing(one: list[Any], two: list[Any]) -> list[int]:
     return [place for place, (left, right) in enumerate(zip(one, two, strict=True)) if left != right]
 
 
-@check()
+@check(one_setting="every setting is built twice by `global_generators_are_left_alone`, which wants the same")
 def same_seed_gives_the_same(case: Case) -> None:
     """Built twice under one seed, it does the same."""
     found = difference(case.probe(), case.probe())
@@ -194,7 +194,7 @@ def _acting(case: Case, found: list[Given], name: str, plain_probe: Any) -> bool
 
 
 def _known(case: Case, names: tuple[str, ...]) -> None:
-    unknown = (set(case.variants) | set(case.inert)) - set(names)
+    unknown = {*case.variants, *case.inert, *case.apart} - set(names)
     assert not unknown, f"the case speaks of options that are not there: {', '.join(sorted(unknown))}"
 
 

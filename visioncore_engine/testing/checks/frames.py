@@ -9,7 +9,6 @@ from visioncore_engine.testing.case import Case
 from visioncore_engine.testing.checking import check
 from visioncore_engine.testing.checks.modules import scene_of
 from visioncore_engine.testing.scenes.module import Inputs, ModuleScene, changed_frame, stirred
-from visioncore_engine.testing.settings import in_every_setting
 
 __all__ = ["history_is_no_shorter_than_used", "history_is_used", "time_is_causal"]
 
@@ -36,7 +35,6 @@ def _tried(num_frames: int) -> list[int]:
 
 
 @check(*_TIMED)
-@in_every_setting
 def time_is_causal(case: Case) -> None:
     """No output frame depends on a later input frame."""
     scene = scene_of(case)
@@ -54,7 +52,6 @@ def time_is_causal(case: Case) -> None:
 
 
 @check(*_TIMED)
-@in_every_setting
 def history_is_no_shorter_than_used(case: Case) -> None:
     """No output frame depends on frames older than the declared history."""
     scene = scene_of(case)
@@ -72,7 +69,6 @@ def history_is_no_shorter_than_used(case: Case) -> None:
 
 
 @check(*_TIMED)
-@in_every_setting
 def history_is_used(case: Case) -> None:
     """The oldest and the newest frame that an output frame may see do change it."""
     scene = scene_of(case)

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+from matplotlib.image import imsave
 from pytorch_lightning.loggers import Logger
 
 from visioncore_engine.contracts import LoggerFacts
 from visioncore_engine.testing.case import Case
 from visioncore_engine.testing.checking import check
+from visioncore_engine.testing.folder import fresh_folder
 from visioncore_engine.testing.observed import difference
 from visioncore_engine.testing.scenes.logger import ROWS, SECRET, LoggerScene, contents, log, texts
 
 __all__ = [
     "closing_twice_is_survived",
     "hyperparameters_are_survived",
+    "pictures_arrive",
     "resume_doubles_no_row",
     "resume_id_is_text",
     "rows_are_on_disk_at_once",
@@ -35,9 +41,8 @@ def rows_arrive(case: Case) -> None:
         if getattr(built, "writes_at_once", False):
             assert _size(scene.facts.run_dir) > before, f"the row {row} left no trace in the run folder"
     built.finalize("success")
-    everything = b"".join(path.read_bytes() for path in sorted(scene.facts.run_dir.rglob("*")) if path.is_file())
-    missing = {key for _, values in ROWS for key in values if everything and key.encode() not in everything}
-    assert not missing, f"no file holds the values {', '.join(sorted(missing))}"
+    missing = _missing(scene.facts.run_dir, [key for _, values in ROWS for key in values])
+    assert not missing, f"no file holds the values {', '.join(missing)}"
     for name, text in texts(scene.facts.run_dir).items():
         for step, values in ROWS:
             for key, value in values.items():
@@ -45,6 +50,22 @@ def rows_arrive(case: Case) -> None:
                 assert value != value or abs(value) == float("inf") or str(value) in text, (  # noqa: PLR0124 - NaN
                     f"{name} lacks the value {value} of step {step}"
                 )
+
+
+@check("logger")
+def pictures_arrive(case: Case) -> None:
+    """Where it takes pictures, each of those of one step is in a file under its name."""
+    scene, folder = _scene(case), fresh_folder()
+    built: Any = case.build(scene)
+    if not hasattr(built, "log_pictures"):
+        return
+    pictures = {f"pictures/{name}": folder / f"{name}.png" for name in ("kernels", "masks")}
+    for number, path in enumerate(pictures.values(), start=2):
+        imsave(path, np.eye(number))
+    built.log_pictures(pictures, 3)
+    built.finalize("success")
+    missing = _missing(scene.facts.run_dir, pictures)
+    assert not missing, f"no file holds the pictures {', '.join(missing)}"
 
 
 @check("logger")
@@ -152,3 +173,9 @@ def _scene(case: Case) -> LoggerScene:
 
 def _size(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _missing(folder: Path, names: Iterable[str]) -> list[str]:
+    """Names that no file of a folder holds; none where there are no files."""
+    everything = b"".join(path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file())
+    return sorted({name for name in names if everything and name.encode() not in everything})

@@ -15,7 +15,6 @@ from visioncore_engine.testing.checking import check
 from visioncore_engine.testing.observed import expect_same
 from visioncore_engine.testing.scenes.flow import FAMILIES, POISONS, expand_mask, poison, take, unmask
 from visioncore_engine.testing.scenes.loss import LossScene, refused_families
-from visioncore_engine.testing.settings import in_every_setting
 
 __all__ = [
     "columns_are_apart",
@@ -43,7 +42,6 @@ def _each(case: Case) -> Iterator[tuple[LossScene, Loss, dict[str, Tensor], Grou
 
 
 @check("loss")
-@in_every_setting
 def terms_are_as_declared(case: Case) -> None:
     """Weights and sums have the same terms, named by task, of shape (N,) or (1,); weights are float64 and >= 0."""
     for scene, loss, outputs, group in _each(case):
@@ -67,7 +65,6 @@ def terms_are_as_declared(case: Case) -> None:
 
 
 @check("loss")
-@in_every_setting
 def nothing_valid_weighs_nothing(case: Case) -> None:
     """Where no value is valid, weights, sums and gradients are zero, not NaN."""
     for scene, loss, outputs, group in _each(case):
@@ -80,7 +77,6 @@ def nothing_valid_weighs_nothing(case: Case) -> None:
 
 
 @check("loss")
-@in_every_setting
 def masked_values_reach_nothing(case: Case) -> None:
     """What stands under a false mask, NaN or any number, reaches neither weights nor sums nor gradients."""
     for scene, loss, outputs, group in _each(case):
@@ -96,7 +92,6 @@ def masked_values_reach_nothing(case: Case) -> None:
 
 
 @check("loss")
-@in_every_setting
 def numbers_that_are_not_finite_show(case: Case) -> None:
     """An output that counts and is not finite makes the sum not finite: the engine must see it."""
     for _, loss, outputs, group in _each(case):
@@ -107,7 +102,6 @@ def numbers_that_are_not_finite_show(case: Case) -> None:
 
 
 @check("loss")
-@in_every_setting
 def mask_may_be_shared_by_columns(case: Case) -> None:
     """A mask (B, L, 1) for all columns is the same as the mask (B, L, N) that repeats it."""
     for scene, loss, outputs, group in _each(case):
@@ -118,7 +112,6 @@ def mask_may_be_shared_by_columns(case: Case) -> None:
 
 
 @check("loss")
-@in_every_setting
 def cut_of_the_batch_does_not_matter(case: Case) -> None:
     """Weights and sums of a batch are the sums of those of its parts, in any order."""
     for _, loss, outputs, group in _each(case):
@@ -135,7 +128,6 @@ def cut_of_the_batch_does_not_matter(case: Case) -> None:
 
 
 @check("loss")
-@in_every_setting
 def gradient_is_that_of_the_sum(case: Case) -> None:
     """The gradient equals finite differences."""
     for scene, loss, outputs, group in _each(case):
@@ -158,7 +150,6 @@ def gradient_is_that_of_the_sum(case: Case) -> None:
 
 
 @check("loss")
-@in_every_setting
 def single_precision_is_about_right(case: Case) -> None:
     """Outputs and windows in float32 give the same sums and gradients, to rounding."""
     for scene, loss, outputs, group in _each(case):
@@ -186,7 +177,6 @@ def targets_of_other_kinds_are_refused(case: Case) -> None:
 
 
 @check("loss")
-@in_every_setting
 def columns_are_apart(case: Case) -> None:
     """A term with a value per column takes each from its own column."""
     for scene, loss, outputs, group in _each(case):
@@ -204,7 +194,6 @@ def columns_are_apart(case: Case) -> None:
 
 
 @check("loss")
-@in_every_setting
 def windows_are_left_alone(case: Case) -> None:
     """Neither outputs nor windows are changed in place."""
     for scene, loss, outputs, group in _each(case):

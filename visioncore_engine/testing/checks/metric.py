@@ -18,7 +18,6 @@ from visioncore_engine.testing.checks.result import expect_well_formed
 from visioncore_engine.testing.observed import difference, expect_same
 from visioncore_engine.testing.scenes.flow import FAMILIES, POISONS, expand_mask, poison, unmask
 from visioncore_engine.testing.scenes.metric import MetricScene, States, refused_families
-from visioncore_engine.testing.settings import in_every_setting
 
 __all__ = [
     "columns_without_a_valid_value_are_not_scored",
@@ -56,7 +55,6 @@ def _names(case: Case) -> tuple[str, ...]:
 
 
 @check("metric")
-@in_every_setting
 def statistics_start_at_zero(case: Case) -> None:
     """Statistics of nothing are zeros in float64."""
     scene, metric = _scene(case)
@@ -68,7 +66,6 @@ def statistics_start_at_zero(case: Case) -> None:
 
 
 @check("metric")
-@in_every_setting
 def cut_of_the_data_does_not_matter(case: Case) -> None:
     """Scores are the same for any cut into batches, and in any order."""
     scene, metric = _scene(case)
@@ -87,7 +84,6 @@ def cut_of_the_data_does_not_matter(case: Case) -> None:
 
 
 @check("metric")
-@in_every_setting
 def statistics_add_up(case: Case) -> None:
     """The statistics of two parts, added, are those of the whole: processes add theirs."""
     scene, metric = _scene(case)
@@ -107,7 +103,6 @@ def statistics_add_up(case: Case) -> None:
 
 
 @check("metric")
-@in_every_setting
 def masked_values_never_count(case: Case) -> None:
     """What stands under a false mask, NaN or any number, changes nothing."""
     scene, metric = _scene(case)
@@ -119,7 +114,6 @@ def masked_values_never_count(case: Case) -> None:
 
 
 @check("metric")
-@in_every_setting
 def mask_may_be_shared_by_columns(case: Case) -> None:
     """A mask (B, L, 1) for all columns is the same as the mask (B, L, N) that repeats it."""
     scene, metric = _scene(case)
@@ -131,7 +125,6 @@ def mask_may_be_shared_by_columns(case: Case) -> None:
 
 
 @check("metric")
-@in_every_setting
 def nothing_valid_is_nan(case: Case) -> None:
     """Where nothing is valid the score is NaN, never a number that could be taken for one."""
     scene, metric = _scene(case)
@@ -147,7 +140,6 @@ def nothing_valid_is_nan(case: Case) -> None:
 
 
 @check("metric")
-@in_every_setting
 def columns_without_a_valid_value_are_not_scored(case: Case) -> None:
     """A column without a valid value is NaN, and the others are as if it were not there."""
     scene, metric = _scene(case)
@@ -169,7 +161,6 @@ def columns_without_a_valid_value_are_not_scored(case: Case) -> None:
 
 
 @check("metric")
-@in_every_setting
 def groups_without_a_valid_value_count_for_nothing(case: Case) -> None:
     """A group without a valid value leaves the scores over all groups as if it were not there."""
     scene, metric = _scene(case)
@@ -188,7 +179,6 @@ def _some(result: Result, names: list[str]) -> dict[str, float]:
 
 
 @check("metric")
-@in_every_setting
 def logged_names_are_declared(case: Case) -> None:
     """`Component.logs` is true: every name is logged, and nothing else but the same for a group or a label."""
     scene, metric = _scene(case)
@@ -204,7 +194,6 @@ def logged_names_are_declared(case: Case) -> None:
 
 
 @check("metric")
-@in_every_setting
 def result_is_well_formed(case: Case) -> None:
     """Scalars are floats; columns float64 of the group's size; rows of tables have the columns of their table."""
     scene, metric = _scene(case)
@@ -234,7 +223,7 @@ def targets_of_other_kinds_are_refused(case: Case) -> None:
         raise AssertionError(f"targets of kind {name!r} are refused in the first group, and taken in the last")
 
 
-@check("metric")
+@check("metric", one_setting="an option may rightly leave columns out")
 def every_column_counts(case: Case) -> None:
     """Other outputs and targets in any column or class of any group change the score over all of them."""
     scene, metric = _scene(case)
@@ -265,7 +254,6 @@ def unused_tags_change_nothing(case: Case) -> None:
 
 
 @check("metric")
-@in_every_setting
 def degenerate_columns_are_stable(case: Case) -> None:
     """Where values are constant or few, a score is NaN or the same in any order: never rounding over rounding."""
     scene, metric = _scene(case)
@@ -282,7 +270,6 @@ def degenerate_columns_are_stable(case: Case) -> None:
 
 
 @check("metric")
-@in_every_setting
 def rounding_is_that_of_float64(case: Case) -> None:
     """Statistics are summed in float64 whatever the dtype of outputs and targets."""
     scene, metric = _scene(case)
@@ -297,7 +284,6 @@ def _as(outputs: Mapping[str, Tensor], dtype: torch.dtype) -> dict[str, Tensor]:
 
 
 @check("metric")
-@in_every_setting
 def compute_changes_nothing(case: Case) -> None:
     """Scores can be computed twice, and training goes on after that."""
     scene, metric = _scene(case)
@@ -313,7 +299,6 @@ def _copy(states: States) -> States:
 
 
 @check("metric")
-@in_every_setting
 def windows_are_left_alone(case: Case) -> None:
     """Neither outputs nor windows are changed in place."""
     scene, metric = _scene(case)

@@ -14,7 +14,6 @@ from visioncore_engine.testing.observed import expect_same
 from visioncore_engine.testing.scenes.flow import LENGTH, poison, unmask
 from visioncore_engine.testing.scenes.model import ModelScene
 from visioncore_engine.testing.scenes.module import changed_frame, doubled, stirred
-from visioncore_engine.testing.settings import in_every_setting
 
 __all__ = [
     "groups_do_not_see_each_other",
@@ -36,7 +35,6 @@ def _scene(case: Case) -> ModelScene:
 
 
 @check("model")
-@in_every_setting
 def groups_do_not_see_each_other(case: Case) -> None:
     """A group's predictions are the same alone, beside other groups, and in any order of groups."""
     scene = _scene(case)
@@ -51,7 +49,6 @@ def groups_do_not_see_each_other(case: Case) -> None:
 
 
 @check("model")
-@in_every_setting
 def heads_belong_to_names(case: Case) -> None:
     """Weights belong to groups by name: a model built for the groups in another order takes them, and is the same."""
     scene = _scene(case)
@@ -73,7 +70,6 @@ def heads_belong_to_names(case: Case) -> None:
 
 
 @check("model")
-@in_every_setting
 def groups_start_alike(case: Case) -> None:
     """What a model does with the target means of one group, such as a start at them, it does in every group."""
     scene = _scene(case)
@@ -96,7 +92,6 @@ def groups_start_alike(case: Case) -> None:
 
 
 @check("model")
-@in_every_setting
 def only_inputs_are_seen(case: Case) -> None:
     """Targets, masks, tags and item numbers never reach a prediction."""
     scene = _scene(case)
@@ -110,7 +105,6 @@ def only_inputs_are_seen(case: Case) -> None:
 
 
 @check("model")
-@in_every_setting
 def predictions_fill_the_window(case: Case) -> None:
     """A window of `history` + L frames gives at least L predictions."""
     scene = _scene(case)
@@ -127,7 +121,6 @@ def predictions_fill_the_window(case: Case) -> None:
 
 
 @check("model")
-@in_every_setting
 def predictions_are_causal(case: Case) -> None:
     """A prediction sees its own frame and no later one, of inputs and of side inputs."""
     scene = _scene(case)

@@ -12,7 +12,6 @@ from visioncore_engine.testing.checks import frames, modules
 from visioncore_engine.testing.checks.modules import scene_of
 from visioncore_engine.testing.scenes.modulator import ModulatorScene
 from visioncore_engine.testing.scenes.module import doubled
-from visioncore_engine.testing.settings import in_every_setting
 
 __all__ = [
     "frames",
@@ -24,7 +23,6 @@ __all__ = [
 
 
 @check("modulator")
-@in_every_setting
 def identity_at_start_is_true(case: Case) -> None:
     """A modulator that says `identity_at_start` changes nothing before it has learned, whatever the side inputs say."""
     scene = scene_of(case)
@@ -41,7 +39,6 @@ def identity_at_start_is_true(case: Case) -> None:
 
 
 @check("modulator")
-@in_every_setting
 def side_inputs_that_lack_are_refused(case: Case) -> None:
     """Where the data have no side input, building it is an error that says so."""
     scene = scene_of(case)
@@ -58,7 +55,6 @@ def side_inputs_that_lack_are_refused(case: Case) -> None:
 
 
 @check("modulator")
-@in_every_setting
 def side_inputs_that_lack_in_a_batch_are_refused(case: Case) -> None:
     """A batch that comes without its side inputs is an error, not a modulator that is left out."""
     scene = scene_of(case)

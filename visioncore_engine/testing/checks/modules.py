@@ -13,7 +13,6 @@ from visioncore_engine.testing.case import Case
 from visioncore_engine.testing.checking import check
 from visioncore_engine.testing.observed import expect_same
 from visioncore_engine.testing.scenes.module import ModuleScene, Outputs, doubled, draw, stirred, taken
-from visioncore_engine.testing.settings import in_every_setting
 from visioncore_engine.testing.worlds import seeded
 
 __all__ = [
@@ -67,7 +66,6 @@ def fitting_scenes(case: Case, scene: ModuleScene) -> Iterator[tuple[ModuleScene
 
 
 @check(*KINDS)
-@in_every_setting
 def shapes_are_as_declared(case: Case) -> None:
     """Outputs have the declared shape, for one window and for several, short ones and long ones."""
     scene = scene_of(case)
@@ -86,7 +84,6 @@ def shapes_are_as_declared(case: Case) -> None:
 
 
 @check(*KINDS)
-@in_every_setting
 def examples_do_not_leak(case: Case) -> None:
     """A window's output depends on nothing else in its batch."""
     scene = scene_of(case)
@@ -125,7 +122,6 @@ def _rows(outputs: Mapping[str, Tensor], rows: tuple[int, ...]) -> Outputs:
 
 
 @check(*KINDS)
-@in_every_setting
 def order_of_windows_does_not_matter(case: Case) -> None:
     """Windows in another order give the same outputs in that order."""
     scene = scene_of(case)
@@ -137,7 +133,6 @@ def order_of_windows_does_not_matter(case: Case) -> None:
 
 
 @check(*KINDS)
-@in_every_setting
 def eval_mode_is_deterministic(case: Case) -> None:
     """In eval mode two calls are alike and change nothing in the module."""
     scene = scene_of(case)
@@ -154,7 +149,6 @@ def eval_mode_is_deterministic(case: Case) -> None:
 
 
 @check(*KINDS)
-@in_every_setting
 def gradients_reach_everything(case: Case) -> None:
     """Every parameter and every input gets a gradient that is finite and not zero."""
     scene = scene_of(case)
@@ -178,7 +172,6 @@ def gradients_reach_everything(case: Case) -> None:
 
 
 @check(*KINDS)
-@in_every_setting
 def gradient_is_that_of_the_output(case: Case) -> None:
     """Along any direction, inputs and parameters change the output as their gradient says."""
     scene = scene_of(case)
@@ -229,7 +222,6 @@ def _not_finite(gradient: Tensor) -> bool:
 
 
 @check(*KINDS)
-@in_every_setting
 def inputs_are_left_alone(case: Case) -> None:
     """A call changes none of its inputs in place."""
     scene = scene_of(case)
@@ -241,7 +233,6 @@ def inputs_are_left_alone(case: Case) -> None:
 
 
 @check(*KINDS)
-@in_every_setting
 def memory_layout_does_not_matter(case: Case) -> None:
     """Inputs that lie in memory in another way give the same outputs."""
     scene = scene_of(case)
@@ -254,7 +245,6 @@ def memory_layout_does_not_matter(case: Case) -> None:
 
 
 @check(*KINDS)
-@in_every_setting
 def weights_are_all_that_it_is(case: Case) -> None:
     """All parameters exist before the first call, and `state_dict` gives the whole module back, strictly."""
     scene = scene_of(case)
@@ -277,7 +267,6 @@ def weights_are_all_that_it_is(case: Case) -> None:
 
 
 @check(*KINDS)
-@in_every_setting
 def follows_the_dtype(case: Case) -> None:
     """In float64 it computes in float64, in float32 it gives float32."""
     scene = scene_of(case)
@@ -299,7 +288,6 @@ def follows_the_dtype(case: Case) -> None:
 
 
 @check(*KINDS)
-@in_every_setting
 def autocast_to_bfloat16_works(case: Case) -> None:
     """Under autocast to bfloat16 it runs, forwards and backwards, and is about right."""
     scene = scene_of(case)

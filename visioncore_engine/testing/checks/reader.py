@@ -22,6 +22,7 @@ __all__ = [
     "damaged_files_are_refused",
     "file_is_left_alone",
     "missing_files_are_refused",
+    "read_twice_it_is_the_same",
     "recordings_can_be_sent",
     "what_was_written_is_read",
 ]
@@ -39,15 +40,21 @@ def _read(case: Case, scene: ReaderScene, path: Path | None = None) -> Mapping[s
 
 
 @check("reader")
-def what_was_written_is_read(case: Case) -> None:
-    """What it reads is what stands in the file, every time."""
+def read_twice_it_is_the_same(case: Case) -> None:
+    """What it reads is something, and the same every time."""
     scene = _scene(case)
     reader = case.build(scene)
     first = scene.view(reader.read())
     assert first, "nothing is read"
     expect_same(first, scene.view(reader.read()), "read twice, the recording is another one")
+
+
+@check("reader", one_setting="options say what of a file is read, and the scene knows it for the case only")
+def what_was_written_is_read(case: Case) -> None:
+    """What it reads is what stands in the file."""
+    scene = _scene(case)
     if scene.expected is not None:
-        expect_same(scene.expected, first, "what is read is not what was written")
+        expect_same(scene.expected, _read(case, scene), "what is read is not what was written")
 
 
 @check("reader")

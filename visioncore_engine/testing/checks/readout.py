@@ -14,7 +14,6 @@ from visioncore_engine.testing.checks.modules import scene_of
 from visioncore_engine.testing.observed import expect_same
 from visioncore_engine.testing.scenes.module import draw, stirred
 from visioncore_engine.testing.scenes.readout import ReadoutScene
-from visioncore_engine.testing.settings import in_every_setting
 
 __all__ = ["bias_is_added_last", "columns_are_apart", "frames", "modules", "together_is_each_alone"]
 
@@ -22,7 +21,6 @@ _CLOSE = {"rtol": 1e-9, "atol": 1e-10}
 
 
 @check("readout")
-@in_every_setting
 def bias_is_added_last(case: Case) -> None:
     """`bias` has a value per column, and what is added to it is added to the output: no nonlinearity comes after."""
     scene = scene_of(case)
@@ -44,7 +42,6 @@ def bias_is_added_last(case: Case) -> None:
 
 
 @check("readout")
-@in_every_setting
 def columns_are_apart(case: Case) -> None:
     """Each column has weights of its own: its output uses none of another column's."""
     scene = scene_of(case)
@@ -63,7 +60,6 @@ def columns_are_apart(case: Case) -> None:
 
 
 @check("readout")
-@in_every_setting
 def together_is_each_alone(case: Case) -> None:
     """Where the class has `together`, several readouts give by it what each gives alone, and have its gradients."""
     scene = scene_of(case)

@@ -9,13 +9,11 @@ from visioncore_engine.testing.checking import check
 from visioncore_engine.testing.checks import frames, modules
 from visioncore_engine.testing.checks.modules import scene_of
 from visioncore_engine.testing.scenes.module import doubled
-from visioncore_engine.testing.settings import in_every_setting
 
 __all__ = ["every_channel_starts_alive", "frames", "long_windows_are_short_ones_side_by_side", "modules"]
 
 
 @check("stage")
-@in_every_setting
 def long_windows_are_short_ones_side_by_side(case: Case) -> None:
     """What a frame's output is does not depend on how long the window around it is."""
     scene = scene_of(case)
@@ -35,7 +33,6 @@ def long_windows_are_short_ones_side_by_side(case: Case) -> None:
 
 
 @check("stage")
-@in_every_setting
 def every_channel_starts_alive(case: Case) -> None:
     """At the start every channel of the output varies with the input: one that is constant learns late or never."""
     scene = scene_of(case)

@@ -11,7 +11,6 @@ from visioncore_engine.testing.checking import check
 from visioncore_engine.testing.observed import difference, expect_same
 from visioncore_engine.testing.scenes.flow import join, poison, take
 from visioncore_engine.testing.scenes.transform import KEYS, TransformScene
-from visioncore_engine.testing.settings import in_every_setting
 
 __all__ = [
     "batch_is_left_alone",
@@ -32,7 +31,6 @@ def _scene(case: Case) -> tuple[TransformScene, Transform]:
 
 
 @check("transform")
-@in_every_setting
 def it_says_when_it_applies(case: Case) -> None:
     """`training_only` is True or False; what draws at random is for training only."""
     scene, transform = _scene(case)
@@ -44,7 +42,6 @@ def it_says_when_it_applies(case: Case) -> None:
 
 
 @check("transform")
-@in_every_setting
 def groups_keep_their_shape(case: Case) -> None:
     """Names, numbers of windows, dtypes and the fit of mask, targets and tags stay as they are."""
     scene, transform = _scene(case)
@@ -75,7 +72,6 @@ def _fits(mask: torch.Tensor, target: torch.Tensor) -> bool:
 
 
 @check("transform")
-@in_every_setting
 def batch_is_left_alone(case: Case) -> None:
     """It returns a new batch and writes into none of the tensors that it was given."""
     scene, transform = _scene(case)
@@ -85,7 +81,6 @@ def batch_is_left_alone(case: Case) -> None:
 
 
 @check("transform")
-@in_every_setting
 def key_decides_the_draws(case: Case) -> None:
     """One key gives the same draws at any time and from any instance; another key gives others."""
     scene, transform = _scene(case)
@@ -112,7 +107,6 @@ def _is_random(scene: TransformScene, transform: Transform) -> bool:
 
 
 @check("transform")
-@in_every_setting
 def draws_are_keyed_by_item(case: Case) -> None:
     """Draws of a window depend on its number alone: not on its place, nor on what stands beside it."""
     scene, transform = _scene(case)
@@ -132,7 +126,6 @@ def draws_are_keyed_by_item(case: Case) -> None:
 
 
 @check("transform")
-@in_every_setting
 def cut_of_the_batch_does_not_matter(case: Case) -> None:
     """A batch that is cut into parts becomes the same."""
     scene, transform = _scene(case)
@@ -145,7 +138,6 @@ def cut_of_the_batch_does_not_matter(case: Case) -> None:
 
 
 @check("transform")
-@in_every_setting
 def masked_values_stay_masked(case: Case) -> None:
     """What stands under a false mask does not reach inputs, side inputs or valid targets."""
     scene, transform = _scene(case)
