@@ -16,7 +16,7 @@ BLOCKS = read(CHECKOUT / "docs" / "publishing.md")
 @pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_a_package_is_built_and_checked_as_the_page_says(tmp_path):
-    clean, budget = Clean.make(tmp_path, build_wheel(CHECKOUT, tmp_path / "wheel")), Budget(240)
+    clean, budget = Clean.make(tmp_path, build_wheel(CHECKOUT)), Budget(240)
     for words in (words for block in BLOCKS if block.language in SHELLS for words in block.commands):
         clean.run(words, seconds=budget.left)
     package = clean.home / "mix-stage"

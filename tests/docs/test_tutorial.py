@@ -20,7 +20,7 @@ MACHINE_SECONDS = 120
 @pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_the_page_is_true_word_by_word(tmp_path):
-    clean = Clean.make(tmp_path, build_wheel(CHECKOUT, tmp_path / "wheel"))
+    clean = Clean.make(tmp_path, build_wheel(CHECKOUT))
     shutil.copytree(CHECKOUT / "configs", clean.home / "configs")
     budget, said = Budget(MACHINE_SECONDS), {}
     for block in BLOCKS:

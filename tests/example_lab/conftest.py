@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from clean import CHECKOUT, build_wheel
 
-CHECKOUT = Path(__file__).resolve().parents[2]
 EXAMPLE = CHECKOUT / "plugins" / "example-lab"
 # The command as the entry point of the wheel calls it.
 VISIONCORE = "import sys; from visioncore_engine.cli import main; sys.exit(main())"
@@ -51,16 +51,9 @@ def pip(*arguments: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def build_wheel(project: Path, folder: Path) -> Path:
-    pip("wheel", "--no-build-isolation", "--no-index", "--wheel-dir", str(folder), str(project))
-    (wheel,) = folder.iterdir()
-    return wheel
-
-
 @pytest.fixture(scope="session")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
-    engine = build_wheel(CHECKOUT, tmp_path_factory.mktemp("engine"))
-    example = build_wheel(EXAMPLE, tmp_path_factory.mktemp("example"))
+    engine, example = build_wheel(CHECKOUT), build_wheel(EXAMPLE)
     site = tmp_path_factory.mktemp("site")
-    pip("install", "--no-index", "--target", str(site), str(engine), str(example))
+    pip("install", "--no-compile", "--no-index", "--target", str(site), str(engine), str(example))
     return Installed(engine, example, site, tmp_path_factory.mktemp("home"))

@@ -47,8 +47,7 @@ def test_a_single_file_trains(kind, tmp_path, request):
 
 @pytest.fixture(scope="session")
 def clean(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("clean")
-    return Clean.make(folder, build_wheel(CHECKOUT, tmp_path_factory.mktemp("wheel")))
+    return Clean.make(tmp_path_factory.mktemp("clean"), build_wheel(CHECKOUT))
 
 
 @pytest.mark.slow

@@ -8,7 +8,10 @@ import sys
 import sysconfig
 import time
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+
+from visioncore_engine.testing.folder import fresh_folder
 
 __all__ = ["CHECKOUT", "Budget", "Clean", "build_wheel"]
 
@@ -24,8 +27,10 @@ sys.exit(main())
 """
 
 
-def build_wheel(project: Path, folder: Path) -> Path:
-    """Build the wheel of a project into a folder of its own."""
+@cache
+def build_wheel(project: Path) -> Path:
+    """Build the wheel of a project, once in a process."""
+    folder = fresh_folder() / "wheel"
     command = [sys.executable, "-m", "pip", "wheel", "--no-build-isolation", "--no-index", "--no-deps", *QUIET]
     subprocess.run([*command, "--wheel-dir", str(folder), str(project)], check=True)
     (wheel,) = folder.iterdir()
@@ -54,7 +59,7 @@ class Clean:
         pip = clean.bin / "pip"
         pip.write_text(PIP.format(python=clean.bin / "python"), encoding="utf-8")
         pip.chmod(0o755)
-        clean.run(["pip", "install", "--ignore-installed", *QUIET, str(wheel)], seconds=120)
+        clean.run(["pip", "install", "--ignore-installed", "--no-compile", *QUIET, str(wheel)], seconds=120)
         return clean
 
     @property

@@ -190,7 +190,7 @@ def test_every_component_that_the_import_can_write_exists_with_the_options_that_
 
 
 @pytest.mark.parametrize(
-    ("option", "words"), [("norm", layers._NORMS), ("activation", layers._ACTIVATIONS), ("pool", layers._POOLS)]
+    ("option", "words"), [("norm", layers._NORMS), ("activation", layers.ACTIVATIONS), ("pool", layers._POOLS)]
 )
 def test_every_word_of_a_table_is_one_that_the_stages_take(option, words):
     for word in sorted(set(words.values())):
