@@ -96,7 +96,7 @@ CASES = (
     Case(
         "callback",
         "model_logging",
-        options={"every": 1, "num_units": 2},
+        options={"every": 3, "num_units": 2},
         scene=lambda _case: WithMasks(),
         inert={"wait_minutes": "nothing is evaluated unless `evaluate_every` says so"},
     ),

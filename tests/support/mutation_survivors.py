@@ -9,7 +9,6 @@ _THE_SAME = "it does the same"
 SURVIVORS: dict[str, str] = {
     "sampler:balanced: sum in single precision: np.float64": f"{_THE_SAME}: numbers of columns are small and whole",
     "sampler:sequential: ignore the seed: facts.seed": f"{_THE_SAME}: it draws nothing",
-    "callback:loss_spike: ignore an option: self._options.window": "the other half of the option still acts",
     "callback:scoreboard: take the first only: for (step, value) in self._rows": "what ought to stand in a file only "
     "its author knows; plugins/example-lab/tests/test_callback.py knows it of this one",
     "launcher:slurm: ignore an option: options.gpus_per_node": "the job still asks for as many; only the comparison "
@@ -44,7 +43,6 @@ SURVIVORS: dict[str, str] = {
     **{
         f"callback:model_logging: {fault}": "the scene evaluates no snapshot; tests/visioncore_neural/test_snapshots.py"
         for fault in (
-            "ignore an option: self._options.evaluate_every",
             "forget a part of the state: if self.snapshots is not None: self.snapshots.restore(state_",
             "take the first only: for logger in trainer.loggers",
         )
