@@ -62,6 +62,7 @@ def run_of(sizes: Sizes, folder: str, device: str) -> Resolved:
         "data": {
             "name": "synthetic_v1",
             "num_sessions": sizes.sessions,
+            "num_subjects": min(2, sizes.sessions),
             "size": sizes.pixels,
             "dt": 1 / 120,
             "duration": sizes.duration,
