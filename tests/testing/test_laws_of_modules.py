@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Literal
 
@@ -17,6 +18,7 @@ from visioncore_engine.options import Options
 from visioncore_engine.testing import Case, Check, checks_of, parametrize_with_checks
 from visioncore_engine.testing.observed import difference, expect_same
 from visioncore_engine.testing.saved import moved_numbers
+from visioncore_engine.testing.scenes.dataset import DatasetScene
 from visioncore_engine.testing.scenes.flow import groups_of
 from visioncore_engine.testing.scenes.loss import LossScene
 from visioncore_engine.testing.settings import settings
@@ -98,6 +100,23 @@ def test_a_law_is_tried_with_every_word_and_its_failure_names_the_word(monkeypat
     with pytest.raises(AssertionError, match="with word = 'bad': it says so"):
         Check("law", "A law.", law)(case)
     Check("law", "A law.", law, one_setting="it is about the case as it stands")(case)
+
+
+def test_what_a_case_sets_apart_is_no_setting_and_must_be_an_option(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, __name__, SimpleNamespace(Wordy=Wordy, WordOptions=WordOptions))
+    case = wordy()
+    assert [words for words, _ in settings(replace(case, apart={"word": "it is another component"}))] == [""]
+    (acts,) = [check for check in checks_of("transform") if check.name == "every_option_acts"]
+    with pytest.raises(AssertionError, match="options that are not there: wrod"):
+        acts(replace(case, apart={"wrod": "misspelt"}))
+
+
+def test_where_data_lie_is_no_setting():
+    scene = DatasetScene(altered={"num_train": 9})
+    case = Case("dataset", "rendered_shapes", variants={"num_train": 9, "size": 13}, scene=lambda _case: scene)
+    words = [words for words, _ in settings(case)]
+    assert "size = 13" in words
+    assert "num_train = 9" not in words
 
 
 def test_what_breaks_in_a_setting_names_it_whatever_it_raises(monkeypatch):
