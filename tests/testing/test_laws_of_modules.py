@@ -18,7 +18,6 @@ from visioncore_engine.options import Options
 from visioncore_engine.testing import Case, Check, checks_of, parametrize_with_checks
 from visioncore_engine.testing.observed import difference, expect_same
 from visioncore_engine.testing.saved import moved_numbers
-from visioncore_engine.testing.scenes.dataset import DatasetScene
 from visioncore_engine.testing.scenes.flow import groups_of
 from visioncore_engine.testing.scenes.loss import LossScene
 from visioncore_engine.testing.settings import settings
@@ -111,12 +110,10 @@ def test_what_a_case_sets_apart_is_no_setting_and_must_be_an_option(monkeypatch)
         acts(replace(case, apart={"wrod": "misspelt"}))
 
 
-def test_where_data_lie_is_no_setting():
-    scene = DatasetScene(altered={"num_train": 9})
-    case = Case("dataset", "rendered_shapes", variants={"num_train": 9, "size": 13}, scene=lambda _case: scene)
-    words = [words for words, _ in settings(case)]
-    assert "size = 13" in words
-    assert "num_train = 9" not in words
+def test_where_data_lie_is_no_setting(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, __name__, SimpleNamespace(Wordy=Wordy, WordOptions=WordOptions))
+    scene = SimpleNamespace(altered={"word": "b"})
+    assert [words for words, _ in settings(replace(wordy(), scene=lambda _case: scene))] == [""]
 
 
 def test_what_breaks_in_a_setting_names_it_whatever_it_raises(monkeypatch):
