@@ -104,7 +104,7 @@ def test_gradients_of_a_micro_batch_outlive_the_replay_of_the_next(tmp_path, mon
         run = {**SMALL, "optimizer": {"name": "adamw", "lr": 0.01, "accumulate": 3}}
         run |= {"trainer": {"max_epochs": 2, "accelerator": "cpu", "precision": "64-true", "compile": compiled}}
         folder = tmp_path / str(compiled)
-        train(resolve(run | {"run": {"dir": str(folder)}}), quiet=True)
+        train(resolve(run | {"run": {"dir": str(folder)}}))
         weights.append(load(folder / "checkpoints" / "last.ckpt").model.state_dict())
     torch.testing.assert_close(weights[1], weights[0])
 
