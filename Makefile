@@ -25,8 +25,8 @@ $(STAMP): pyproject.toml constraints.txt
 demo: setup  ## train on simulated recordings: under two minutes of training, then a report
 	$(BIN)/visioncore train configs/demo.yaml
 
-test: setup  ## all tests that are not slow, with the coverage of the engine
-	$(PYTEST) -n 2 -m "not slow" $(addprefix --ignore=,$(WITHOUT)) --cov=visioncore_engine --cov-report=term:skip-covered --cov-fail-under=90
+test: setup  ## all tests that are not slow
+	$(PYTEST) -n 2 -m "not slow" $(addprefix --ignore=,$(WITHOUT))
 
 faults: setup  ## do to trainings whatever may happen to them: the tables of docs/reliability.md
 	$(PYTEST) -n 2 tests/faults
@@ -34,7 +34,7 @@ faults: setup  ## do to trainings whatever may happen to them: the tables of doc
 test-all: setup  ## all tests, with ten times as many mutated files
 	VISIONCORE_FUZZ=all $(PYTEST) -n 2 --cov=visioncore_engine --cov-report=term:skip-covered --cov-fail-under=90
 
-test-engine: setup  ## the engine's own tests in a copy of the tree without any plugin
+test-engine: setup  ## the engine's own tests in a copy of the tree without any plugin, and how much of it they cover
 	.ci/test-engine $(BIN)/python
 
 smoke: setup  ## what is slow and a reader would do: train every run file for two steps, follow every page
