@@ -50,7 +50,7 @@ MODELS: Mapping[str, tuple[str, ...]] = {
     "demo": (),
     "resnet": (
         f"model.core=[{_TEMPORAL}, {_RESNET}]",
-        "data.window.length=32",
+        "data.window.length=64",
         "sampler.batch_size=1024",
     ),
 }
