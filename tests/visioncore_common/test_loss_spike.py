@@ -10,7 +10,7 @@ import unruly_plugin
 from engine_road import EngineRoad, differences
 from hypothesis import given
 from hypothesis import strategies as st
-from unruly_parts import HANDLERS, rank
+from unruly_parts import rank
 
 from visioncore_common.callbacks.loss_spike import LossSpike
 from visioncore_common.options.callback import LossSpikeOptions
@@ -134,13 +134,6 @@ callbacks: [unruly, {name: loss_spike, window: 8, threshold: 20, action: rollbac
 loggers: []
 trainer: {max_epochs: 6, precision: 64-true, accelerator: cpu}
 """
-
-
-@pytest.fixture
-def handlers():
-    HANDLERS.clear()
-    yield HANDLERS
-    HANDLERS.clear()
 
 
 def spiking_at(*steps, on_rank=None):

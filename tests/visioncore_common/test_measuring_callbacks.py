@@ -15,7 +15,7 @@ import unruly_plugin
 from engine_road import EngineRoad
 from pytorch_lightning.trainer.states import TrainerFn
 from torch import nn
-from unruly_parts import HANDLERS, rank
+from unruly_parts import rank
 
 from visioncore_common.callbacks.curriculum_log import CurriculumLog
 from visioncore_common.callbacks.epoch_summary import EpochSummary
@@ -189,13 +189,6 @@ callbacks: [unruly, {name: time_budget, minutes: 600}]
 loggers: []
 trainer: {max_epochs: 6, precision: 64-true, accelerator: cpu}
 """
-
-
-@pytest.fixture
-def handlers():
-    HANDLERS.clear()
-    yield HANDLERS
-    HANDLERS.clear()
 
 
 def test_b2_time_that_is_up_on_one_process_ends_both_at_the_same_step_with_a_checkpoint(tmp_path, handlers):

@@ -11,7 +11,7 @@ import torch
 import toy_plugin
 import unruly_plugin
 from engine_road import EngineRoad
-from unruly_parts import HANDLERS, rank
+from unruly_parts import rank
 
 from visioncore_engine.checkpoint import read_checkpoint
 
@@ -31,13 +31,6 @@ checkpoint: {every_n_steps: 1}
 loader: {prefetch: 0}
 trainer: {max_epochs: 10, precision: 64-true, accelerator: cpu, log_every_n_steps: 1}
 """
-
-
-@pytest.fixture
-def handlers():
-    HANDLERS.clear()
-    yield HANDLERS
-    HANDLERS.clear()
 
 
 @pytest.fixture

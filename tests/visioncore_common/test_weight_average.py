@@ -16,7 +16,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pytorch_lightning.trainer.states import TrainerFn
 from torch import nn
-from unruly_parts import HANDLERS
 
 from visioncore_common.callbacks.weight_average import WeightAverage
 from visioncore_common.options.callback import WeightAverageOptions
@@ -160,13 +159,6 @@ callbacks: [unruly, {name: weight_average, decay: 0.8}]
 loggers: []
 trainer: {max_epochs: 3, precision: 64-true, accelerator: cpu}
 """
-
-
-@pytest.fixture
-def handlers():
-    HANDLERS.clear()
-    yield HANDLERS
-    HANDLERS.clear()
 
 
 def test_going_back_is_to_the_weights_that_are_trained_and_two_processes_hold_one_average(tmp_path, handlers):

@@ -13,7 +13,6 @@ import toy_plugin
 import unruly_plugin
 from hypothesis import given
 from hypothesis import strategies as st
-from unruly_parts import HANDLERS
 
 from visioncore_engine import resolve, train
 from visioncore_engine.checkpoint import read_checkpoint, write_checkpoint
@@ -48,13 +47,6 @@ class Level(enum.StrEnum):
 class Pair(NamedTuple):
     left: int
     right: int
-
-
-@pytest.fixture
-def handlers():
-    HANDLERS.clear()
-    yield HANDLERS
-    HANDLERS.clear()
 
 
 @pytest.fixture

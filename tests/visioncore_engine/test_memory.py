@@ -15,7 +15,7 @@ import unruly_plugin
 from engine_road import EngineRoad
 from hypothesis import given
 from hypothesis import strategies as st
-from unruly_parts import HANDLERS, rank
+from unruly_parts import rank
 
 from visioncore_engine import resolve, train
 from visioncore_engine.build import build
@@ -39,13 +39,6 @@ loader: {evaluation_batch_size: 6}
 trainer: {max_epochs: 1, accelerator: cpu}
 """
 TORCH_CPU = "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to ..."
-
-
-@pytest.fixture
-def handlers():
-    HANDLERS.clear()
-    yield HANDLERS
-    HANDLERS.clear()
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import toy_plugin
 import unruly_plugin
 from engine_road import EngineRoad, differences
 from torch import nn
-from unruly_parts import HANDLERS, rank
+from unruly_parts import rank
 
 from visioncore_engine import resolve, train
 from visioncore_engine.buffers import BufferKeeper
@@ -31,13 +31,6 @@ callbacks: [unruly]
 loggers: [unruly]
 trainer: {max_epochs: 3, log_every_n_steps: 1, accelerator: cpu}
 """
-
-
-@pytest.fixture
-def handlers():
-    HANDLERS.clear()
-    yield HANDLERS
-    HANDLERS.clear()
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ import pytest
 import toy_plugin
 import unruly_plugin
 from pytorch_lightning.loggers import Logger
-from unruly_parts import HANDLERS
 
 from visioncore_engine import resolve, sinks, train
 from visioncore_engine.checkpoint import read_checkpoint
@@ -63,13 +62,6 @@ class Memory(Logger):
 
     def finalize(self, status):
         self.statuses.append(status)
-
-
-@pytest.fixture
-def handlers():
-    HANDLERS.clear()
-    yield HANDLERS
-    HANDLERS.clear()
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 import toy_plugin
 import unruly_plugin
 from engine_road import EngineRoad
-from unruly_parts import HANDLERS, rank
+from unruly_parts import rank
 
 from visioncore_engine import watchdog as module
 from visioncore_engine.watchdog import SETUP_ALLOWANCE, Watchdog
@@ -47,13 +47,6 @@ class Watched:
             self.dog.poll()
             if self.ended:
                 return
-
-
-@pytest.fixture
-def handlers():
-    HANDLERS.clear()
-    yield HANDLERS
-    HANDLERS.clear()
 
 
 @pytest.fixture
